@@ -1,0 +1,1 @@
+"""Change requests, approval policies, rounds and sign-offs."""

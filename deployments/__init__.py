@@ -1,0 +1,1 @@
+"""Deployment plans, deployments, and what runs where."""

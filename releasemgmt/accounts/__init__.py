@@ -1,0 +1,1 @@
+"""Users, teams, roles, service accounts and API tokens."""

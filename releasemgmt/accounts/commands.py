@@ -1,0 +1,140 @@
+"""Commands on accounts: users, teams, roles and tokens. Each writes to the stream of the user or team concerned."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+
+from releasemgmt.accounts import roles
+from releasemgmt.accounts.models import ApiToken, Role, RoleAssignment, Scope, Team, User
+from releasemgmt.workflow.commands import command, create, lock, permit, record
+from releasemgmt.workflow.errors import Conflict, Invalid
+
+TOKEN_PREFIX = "rmt_"
+
+
+def system() -> User:
+    """The one user as which the engine acts; without password, session or token."""
+    user = User.objects.filter(kind=User.Kind.SYSTEM).first()
+    if user is not None:
+        return user
+    with command():
+        user = User(username="system", first_name="System", kind=User.Kind.SYSTEM, is_active=True)
+        user.set_unusable_password()
+        user.save(force_insert=True)
+        record(lock(user), "accounts.user.create", actor=user, data={"bootstrap": True})
+        return lock(user)
+
+
+def create_team(*, key: str, name: str, actor: User) -> Team:
+    """A new team; its roles are granted one by one."""
+    with command():
+        permit(actor, actor, roles.administrate_or_system, to="create a team")
+        if Team.objects.filter(key=key).exists():
+            raise Conflict(f"There is a team {key} already.", code="exists")
+        return create(Team(key=key, name=name), actor=actor, data={"key": key, "name": name})
+
+
+def create_user(  # noqa: PLR0913 - a person's columns
+    *,
+    username: str,
+    actor: User,
+    name: str = "",
+    email: str = "",
+    kind: str = User.Kind.HUMAN,
+    password: str | None = None,
+    time_zone: str = "UTC",
+) -> User:
+    """A new person or service account; a service has no password."""
+    with command():
+        permit(actor, actor, roles.administrate_or_system, to="create a user")
+        if User.objects.filter(username=username).exists():
+            raise Conflict(f"There is a user {username} already.", code="exists")
+        first, _, last = name.partition(" ")
+        user = User(username=username, first_name=first, last_name=last, email=email, kind=kind, time_zone=time_zone)
+        user.is_staff = kind == User.Kind.HUMAN
+        user.set_password(password if kind == User.Kind.HUMAN else None)
+        return create(user, actor=actor, data={"username": username, "kind": kind})
+
+
+def grant_role(user: User, *, role: str, team: Team | None, actor: User, now: datetime) -> RoleAssignment:
+    """Give a user a role in a team, or (team None) globally; one that is held already is answered as it is."""
+    with command():
+        permit(actor, actor, roles.administrate_or_system, to="grant roles")
+        if (user.kind == User.Kind.SERVICE) != (role == Role.SERVICE):
+            raise Invalid({"role": "The role service is for service accounts, and they hold no other."})
+        user = lock(user)
+        held = user.role_assignments.filter(role=role, team=team).first()
+        if held is not None:
+            return held
+        granted = RoleAssignment.objects.create(user=user, role=role, team=team, granted_at=now, granted_by=actor)
+        record(user, "accounts.user.grant_role", actor=actor, data={"role": role, "team": team and team.key})
+        return granted
+
+
+def revoke_role(assignment: RoleAssignment, *, actor: User) -> None:
+    """Take a role away; votes that rest on it stop counting at once."""
+    with command():
+        permit(actor, actor, roles.administrate_or_system, to="revoke roles")
+        user = lock(assignment.user)
+        team = assignment.team and assignment.team.key
+        if RoleAssignment.objects.filter(pk=assignment.pk).delete()[0]:
+            record(user, "accounts.user.revoke_role", actor=actor, data={"role": assignment.role, "team": team})
+
+
+def create_token(
+    user: User, *, name: str, scopes: Sequence[str], expires_at: datetime, actor: User, now: datetime
+) -> tuple[ApiToken, str]:
+    """A new API token and its secret, which is shown this once and stored as a digest only."""
+    with command():
+        if actor != user or actor.kind != User.Kind.HUMAN:
+            permit(actor, actor, roles.administrate_or_system, to="create a token for somebody else")
+        if actor != user and user.kind == User.Kind.HUMAN and actor.kind != User.Kind.SYSTEM:
+            raise Invalid({"user": "A person makes their own tokens; administrators make those of services."})
+        if user.kind == User.Kind.SYSTEM:
+            raise Invalid({"user": "The system user has no token."})
+        if expires_at <= now:
+            raise Invalid({"expires_at": "Choose an instant in the future."})
+        if unknown := sorted(set(scopes) - set(Scope.values)):
+            raise Invalid({"scopes": f"Unknown scope {', '.join(unknown)}; there are {', '.join(Scope.values)}."})
+        secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+        user = lock(user)
+        token = ApiToken.objects.create(
+            user=user,
+            name=name,
+            prefix=secret[:10],
+            digest=token_digest(secret),
+            scopes=sorted(set(scopes)),
+            expires_at=expires_at,
+            created_by=actor,
+        )
+        record(user, "accounts.user.create_token", actor=actor, data=token.as_data())
+        return token, secret
+
+
+def revoke_token(token: ApiToken, *, actor: User, now: datetime) -> None:
+    """End a token at once; its owner or an administrator may."""
+    with command():
+        if actor != token.user:
+            permit(actor, actor, roles.administrate_or_system, to="revoke somebody else's token")
+        user = lock(token.user)
+        if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now):
+            record(user, "accounts.user.revoke_token", actor=actor, data=token.as_data())
+
+
+def deactivate(user: User, *, actor: User) -> User:
+    """End a user's access: sessions and tokens stop working at once, votes stop counting."""
+    with command():
+        permit(actor, actor, roles.administrate_or_system, to="deactivate a user")
+        user = lock(user)
+        if user.is_active:
+            user.is_active = False
+            record(user, "accounts.user.deactivate", actor=actor, save=["is_active"])
+        return user
+
+
+def token_digest(secret: str) -> str:
+    """How a token is stored and looked up: SHA-256 of a 256-bit random secret needs no slow hash."""
+    return sha256(secret.encode()).hexdigest()

@@ -1,0 +1,59 @@
+"""Who may what: the table of roles and actions, in one place. Commands and transitions name its entries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.db.models import QuerySet
+
+from releasemgmt.accounts.models import Role, Scope
+
+if TYPE_CHECKING:
+    from releasemgmt.accounts.models import User
+    from releasemgmt.workflow.models import Aggregate
+
+Rows = TypeVar("Rows", bound="QuerySet[Any]")
+
+
+class any_of:  # noqa: N801 - reads as a sentence: allow=any_of("release_manager")
+    """Allows whoever holds one of the roles in the record's team or globally; `scope` is what a token needs for it."""
+
+    def __init__(self, *roles: str, scope: str = Scope.WRITE, system: bool = False) -> None:
+        self.roles = roles
+        self.scope = scope
+        self.system = system
+        names = [Role(role).label.lower() for role in roles] + (["the system"] if system else [])
+        self.description = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+    def __call__(self, actor: User, obj: Aggregate) -> bool:
+        if actor.kind == "system":
+            return self.system
+        if not actor.is_active or not actor.has_scope(self.scope):
+            return False
+        return not actor.roles_in(obj.owning_team_id).isdisjoint(self.roles)
+
+
+CONTRIBUTOR, MANAGER, DEPLOYER = Role.CONTRIBUTOR, Role.RELEASE_MANAGER, Role.DEPLOYER
+
+#: Create and edit releases, documents, defects, test runs, change drafts, incidents.
+edit_records = any_of(CONTRIBUTOR, MANAGER, DEPLOYER, Role.SERVICE, system=True)
+#: Work that is mechanical before acceptance: `build`, `pass_integration`, `rework`.
+advance_releases = any_of(MANAGER, Role.SERVICE, system=True)
+#: `accept`, `cancel`, `close`, open a round, dispositions of defects.
+manage_releases = any_of(MANAGER)
+#: Plans: draft, prepare, schedule, reopen, reschedule, cancel.
+plan_deployments = any_of(MANAGER, DEPLOYER)
+#: Start, tick, fail, back out, expose.
+deploy = any_of(DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY)
+#: The same where the system does it when due.
+deploy_or_system = any_of(DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, system=True)
+#: Users, teams, catalog; proposals of policies.
+administrate = any_of(Role.ADMINISTRATOR)
+#: The same, for the commands that set an installation up.
+administrate_or_system = any_of(Role.ADMINISTRATOR, system=True)
+
+
+def visible_to(user: User, rows: Rows, *, team: str) -> Rows:
+    """The rows whose team (a lookup path like `product__team`) the user belongs to, or all for a global role."""
+    teams = user.visible_team_ids()
+    return rows if teams is None else rows.filter(**{f"{team}__in": teams})

@@ -1,0 +1,1 @@
+"""Products, components, environments and release models."""

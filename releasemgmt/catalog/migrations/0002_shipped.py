@@ -1,0 +1,10 @@
+"""The release model that every installation starts with."""
+
+from django.db import migrations
+
+from releasemgmt.catalog import shipped
+
+
+class Migration(migrations.Migration):
+    dependencies = [("catalog", "0001_initial")]
+    operations = [migrations.RunPython(shipped.insert, migrations.RunPython.noop)]

@@ -1,0 +1,1 @@
+"""Pure parsers of what other tools send; no ORM."""

@@ -1,0 +1,1 @@
+"""Fan-out of events: who hears of what, by which channel."""

@@ -1,0 +1,1 @@
+"""Screens for people; it sees every app, and none sees it."""

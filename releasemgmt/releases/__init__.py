@@ -1,0 +1,1 @@
+"""Release records, builds, commits, test runs, documents and known defects."""

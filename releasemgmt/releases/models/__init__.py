@@ -1,0 +1,23 @@
+"""The nouns of a release, one a file."""
+
+from releasemgmt.releases.models.build import Build
+from releasemgmt.releases.models.commit import Commit
+from releasemgmt.releases.models.defect import DefectLink, KnownDefect
+from releasemgmt.releases.models.document import Document
+from releasemgmt.releases.models.exposure import Exposure
+from releasemgmt.releases.models.release import Release, ReleaseCommit, Risk
+from releasemgmt.releases.models.test_run import Suite, TestRun
+
+__all__ = [
+    "Build",
+    "Commit",
+    "DefectLink",
+    "Document",
+    "Exposure",
+    "KnownDefect",
+    "Release",
+    "ReleaseCommit",
+    "Risk",
+    "Suite",
+    "TestRun",
+]

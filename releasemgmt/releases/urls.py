@@ -1,0 +1,5 @@
+"""The URLs of releases."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

@@ -1,0 +1,17 @@
+"""The roof: where each app's URLs hang."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("releasemgmt.web.urls")),
+    path("", include("releasemgmt.portal.urls")),
+    path("accounts/", include("allauth.account.urls")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("releasemgmt.accounts.urls")),
+    path("api/v1/", include("releasemgmt.catalog.urls")),
+    path("api/v1/", include("releasemgmt.releases.urls")),
+    path("api/v1/", include("releasemgmt.notifications.urls")),
+    path("api/v1/", include("approvals.urls")),
+    path("api/v1/", include("deployments.urls")),
+]

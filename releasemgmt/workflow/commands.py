@@ -1,0 +1,301 @@
+"""The one path for every change: lock, check, write the row and its event in one transaction, or refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models, transaction
+from django.utils import timezone
+
+from releasemgmt.workflow import fsm, gates
+from releasemgmt.workflow.errors import Blocked, Invalid, NotPermitted, Refused, WrongState
+from releasemgmt.workflow.models import Aggregate, Event, Pending, StatefulModel
+
+if TYPE_CHECKING:
+    from releasemgmt.accounts.models import User
+
+A = TypeVar("A", bound=Aggregate)
+S = TypeVar("S", bound=StatefulModel)
+T = TypeVar("T")
+
+HASH_PREFIX = b"releasemgmt.event.v1\n"
+EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+MICROSECOND = timedelta(microseconds=1)
+
+#: The request (or task run) that causes what is recorded; set by the face.
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+@dataclass
+class _Context:
+    """What one outermost command, or one read, has locked and looked up already."""
+
+    locked: dict[tuple[type[models.Model], Any], Any] = field(default_factory=dict)
+    memo: dict[object, Any] = field(default_factory=dict)
+
+
+_context: ContextVar[_Context | None] = ContextVar("workflow_context", default=None)
+
+
+@contextmanager
+def command() -> Iterator[None]:
+    """One transaction; a command inside another joins it. What it locked is read once and reused until it ends."""
+    outer = _context.get()
+    context = outer if outer is not None and transaction.get_connection().in_atomic_block else _Context()
+    token = _context.set(context)
+    try:
+        with transaction.atomic():
+            yield
+    except BaseException:
+        context.locked.clear()
+        context.memo.clear()
+        raise
+    finally:
+        _context.reset(token)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """A read that looks up the actor's roles and the like once; it locks nothing."""
+    if _context.get() is not None:
+        yield
+        return
+    token = _context.set(_Context())
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def once(key: object, compute: Callable[[], T]) -> T:
+    """`compute()`, remembered until the running command or read ends; outside of both it is not remembered."""
+    context = _context.get()
+    if context is None:
+        return compute()
+    if key not in context.memo:
+        context.memo[key] = compute()
+    return cast(T, context.memo[key])
+
+
+def lock(obj: A) -> A:
+    """The row, locked and read afresh; one that this command has locked already is handed back as it is."""
+    context = _context.get()
+    if context is None or not transaction.get_connection().in_atomic_block:
+        raise RuntimeError("lock() outside of a command")
+    key = (type(obj), obj.pk)
+    if key not in context.locked:
+        rows = type(obj)._base_manager.select_related(*obj.locked_with)
+        context.locked[key] = rows.select_for_update(of=("self",), no_key=True).get(pk=obj.pk)
+    return cast(A, context.locked[key])
+
+
+def permit(actor: User, obj: Aggregate, allow: fsm.Allow, *, to: str) -> None:
+    """Refuse unless `allow` says yes; `to` ends the sentence “You may not …”."""
+    if not allow(actor, obj):
+        raise NotPermitted(f"You may not {to}: it is for {allow.description}.")
+
+
+def fire(
+    obj: S,
+    transition: str,
+    *,
+    actor: User,
+    now: datetime,
+    on_behalf_of: User | None = None,
+    data: Mapping[str, Any] | None = None,
+    **fields: str,
+) -> S:
+    """Move a record by one transition and append its event; answers the locked record.
+
+    A record that is in the target by this very transition is answered unchanged. Raises WrongState, NotPermitted,
+    Invalid or Blocked, in this order, and then nothing is written. `fields` are the transition's own; `data` are
+    further facts for the event.
+    """
+    with command():
+        obj = lock(obj)
+        arrow = fsm.find(obj, transition)
+        if arrow is None:
+            if obj.entered_by == transition and fsm.knows(type(obj), transition):
+                return obj
+            raise _wrong_state(obj, transition)
+        permit(actor, obj, arrow.allow, to=f"{arrow.label.lower()} {obj.number}")
+        _check_fields(arrow, fields)
+        if found := gates.blockers(obj, transition, now=now):
+            reasons = " ".join(blocker.reason for blocker in found)
+            raise Blocked(f"{obj.number}: {arrow.label} is blocked. {reasons}", blockers=found)
+        before = _values(obj)
+        source = fsm.state_of(obj)
+        getattr(obj, transition)(**fields)
+        obj.entered_by = transition
+        record(
+            obj,
+            f"{obj._meta.app_label}.{obj._meta.model_name}.{transition}",
+            actor=actor,
+            on_behalf_of=on_behalf_of,
+            data={**fields, **(data or {})},
+            states=(source, fsm.state_of(obj)),
+            save=[name for name, value in _values(obj).items() if before[name] != value],
+        )
+        return obj
+
+
+def create(obj: A, *, actor: User, data: Mapping[str, Any] | None = None, on_behalf_of: User | None = None) -> A:
+    """Insert a new aggregate and the first event of its stream."""
+    with command():
+        obj.save(force_insert=True)
+        context = _context.get()
+        assert context is not None
+        context.locked[type(obj), obj.pk] = obj
+        kind = f"{obj._meta.app_label}.{obj._meta.model_name}.create"
+        state = (("", fsm.state_of(obj)),) if isinstance(obj, StatefulModel) else ()
+        record(obj, kind, actor=actor, data=data, on_behalf_of=on_behalf_of, states=state[0] if state else ("", ""))
+        return obj
+
+
+def edit(obj: A, *, actor: User, changes: Mapping[str, Any], kind: str = "edit") -> A:
+    """Set plain fields of a record and append the difference; setting what is there already writes nothing."""
+    with command():
+        obj = lock(obj)
+        before = {name: _value(obj, name) for name in changes}
+        for name, value in changes.items():
+            setattr(obj, name, value)
+        after = {name: _value(obj, name) for name in changes}
+        diff = {name: [before[name], after[name]] for name in changes if before[name] != after[name]}
+        if diff:
+            record(
+                obj,
+                f"{obj._meta.app_label}.{obj._meta.model_name}.{kind}",
+                actor=actor,
+                data={"changes": diff},
+                save=list(diff),
+            )
+        return obj
+
+
+def record(  # noqa: PLR0913 - the event's columns
+    obj: Aggregate,
+    kind: str,
+    *,
+    actor: User,
+    on_behalf_of: User | None = None,
+    data: Mapping[str, Any] | None = None,
+    states: tuple[str, str] = ("", ""),
+    save: Iterable[str] = (),
+    revise: bool = False,
+) -> Event:
+    """Append an event to a locked record's stream, in the caller's command.
+
+    `save` names the record's fields that changed; they are written in the same statement as the stream's head, and
+    they, or `revise`, raise the revision. Comments, votes and notices leave it as it is.
+    """
+    changed = list(save)
+    at = timezone.now()
+    event = Event(
+        stream=obj.stream,
+        seq=obj.event_seq + 1,
+        at=at,
+        actor=actor,
+        on_behalf_of=on_behalf_of,
+        team_id=obj.owning_team_id,
+        kind=kind,
+        source=states[0],
+        target=states[1],
+        data=plain(data or {}),
+        request_id=request_id.get(),
+        prev_hash=obj.event_hash,
+    )
+    event.hash = event_hash(event)
+    obj.event_seq, obj.event_hash = event.seq, event.hash
+    head = ["event_seq", "event_hash"]
+    if changed or revise:
+        obj.revision += 1
+        head += ["revision", "updated_at"]
+    obj.save(update_fields=[*changed, *head])
+    event.save(force_insert=True)
+    Pending.objects.create(event=event)
+    return event
+
+
+def comment(obj: A, *, body: str, actor: User, data: Mapping[str, Any] | None = None) -> Event:
+    """Say something on a record: an event of kind `comment` on its stream; the record itself stays as it is."""
+    if not body.strip():
+        raise Invalid({"body": "Write something."})
+    with command():
+        obj = lock(obj)
+        if not actor.may_comment_on(obj):
+            raise NotPermitted("Auditors read everything and change nothing, so they can't comment.")
+        return record(obj, "comment", actor=actor, data={"body": body, **(data or {})})
+
+
+def refuse(actor: User, refused: Refused, *, subject: str) -> None:
+    """Put an audited refusal on the caller's own stream; called by faces once the command has rolled back."""
+    if not refused.audited:
+        return
+    with command():
+        record(
+            lock(actor),
+            "workflow.refused",
+            actor=actor,
+            data={"code": refused.code, "detail": refused.detail, "subject": subject},
+        )
+
+
+def plain(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping as JSON gives it back, so that what is hashed is what is stored."""
+    return cast(dict[str, Any], json.loads(json.dumps(data, cls=DjangoJSONEncoder)))
+
+
+def event_hash(event: Event) -> str:
+    """SHA-256, as 64 hex digits, over everything that an event says and the hash of the one before it."""
+    body = {
+        "stream": event.stream,
+        "seq": event.seq,
+        "prev": event.prev_hash,
+        "at": (event.at - EPOCH) // MICROSECOND,
+        "actor": event.actor_id,
+        "on_behalf_of": event.on_behalf_of_id,
+        "team": event.team_id,
+        "kind": event.kind,
+        "source": event.source,
+        "target": event.target,
+        "data": event.data,
+        "request_id": event.request_id,
+    }
+    return sha256(HASH_PREFIX + canonical(body)).hexdigest()
+
+
+def canonical(body: object) -> bytes:
+    """JSON in one spelling: sorted keys, no spaces, UTF-8."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _check_fields(arrow: fsm.Transition, fields: Mapping[str, str]) -> None:
+    errors = {name: f"Say the {name}." for name in arrow.required if not str(fields.get(name, "")).strip()}
+    known = {*arrow.required, *arrow.optional}
+    errors |= {name: f"“{arrow.label}” has no field {name}." for name in fields if name not in known}
+    if errors:
+        raise Invalid(errors)
+
+
+def _wrong_state(obj: StatefulModel, transition: str) -> WrongState:
+    allowed = [arrow.name for arrow in fsm.leaving(obj)]
+    hint = f"From here: {', '.join(allowed)}." if allowed else "Nothing leaves this state."
+    state = fsm.state_of(obj).replace("_", " ")
+    return WrongState(f"{obj.number} is {state}; {transition} does not leave it. {hint}", allowed=allowed)
+
+
+def _value(obj: Aggregate, name: str) -> Any:
+    """A field's value as its column holds it: ISO text for instants, the key for a relation."""
+    return plain({"value": getattr(obj, obj._meta.get_field(name).attname)})["value"]  # type: ignore[union-attr]
+
+
+def _values(obj: Aggregate) -> dict[str, Any]:
+    return {f.name: obj.__dict__.get(f.attname) for f in obj._meta.concrete_fields if f.name != "updated_at"}
