@@ -257,7 +257,6 @@ WORKFLOW_GATES: dict[str, list[str]] = {
         "approvals.gates.linked_changes_authorised",
         "approvals.gates.release_signed_off",
     ],
-    "releases.Release.deploy": ["releasemgmt.releases.gates.not_on_hold"],
     "releases.Release.close": [
         "releasemgmt.releases.gates.not_on_hold",
         "releasemgmt.releases.gates.review_recorded",
