@@ -11,8 +11,39 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
+class Variable:
+    """One environment variable, as docs/reference/settings.md lists it."""
+
+    name: str
+    meaning: str
+    default: str = ""
+    required: bool = False
+
+
+VARIABLES = (
+    Variable(
+        "DATABASE_URL",
+        "`postgres://user:password@host:5432/name`. Unset means the embedded installation: SQLite in `RELEASEMGMT_VAR`, "
+        "and none of the others is needed.",
+        required=True,
+    ),
+    Variable("REDIS_URL", "The broker of the background work, `redis://host:6379/0`.", required=True),
+    Variable("SECRET_KEY", "50 random characters or more, the same for web, worker and beat.", required=True),
+    Variable("ALLOWED_HOSTS", "The names under which the service is reached, separated by commas.", required=True),
+    Variable(
+        "CSRF_TRUSTED_ORIGINS", "The same with their scheme, for instance `https://release.example.org`.", required=True
+    ),
+    Variable("HTTPS", "`1`: redirect to HTTPS, HSTS, secure cookies.", "0"),
+    Variable("PROXY_COUNT", "How many proxies stand before the service; `X-Forwarded-For` is believed that far.", "0"),
+    Variable("EMAIL_URL", "`smtp://user:password@host:25`, `smtps://…`, or `console:`.", "console:"),
+    Variable("EMAIL_FROM", "The sender of e-mail.", "Release management <releasemgmt@localhost>"),
+    Variable("RELEASEMGMT_VAR", "Where the embedded installation keeps its database and key.", "var"),
+)
+
+
+@dataclass(frozen=True)
 class Environment:
-    """The settings an operator makes by environment variables; docs/reference/settings.md explains each."""
+    """The settings an operator makes by environment variables, typed."""
 
     embedded: bool
     var: Path
@@ -33,8 +64,7 @@ def read() -> Environment:
     embedded = not env.str("DATABASE_URL", "")
     var = Path(env.str("RELEASEMGMT_VAR", str(ROOT / "var")))
     if not embedded:
-        required = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS")
-        if missing := [name for name in required if not env.str(name, "")]:
+        if missing := [variable.name for variable in VARIABLES if variable.required and not env.str(variable.name, "")]:
             raise ImproperlyConfigured(f"Set these environment variables: {', '.join(missing)}.")
     return Environment(
         embedded=embedded,

@@ -30,9 +30,7 @@ def gates(settings: Any) -> dict[str, list[str]]:
 def release(gates: Any) -> Release:
     product = ProductFactory()
     author = someone("contributor", team=product.team)
-    return create(
-        Release(product=product, version="1.0", model=product.default_model, created_by=author), actor=author
-    )
+    return create(Release(product=product, version="1.0", model=product.default_model, created_by=author), actor=author)
 
 
 def raising_gate(obj: Release, *, now: datetime) -> list[Any]:
@@ -40,7 +38,10 @@ def raising_gate(obj: Release, *, now: datetime) -> list[Any]:
 
 
 def picture(release: Release) -> tuple[Any, ...]:
-    return (*Release.objects.values_list("state", "revision", "event_seq", "event_hash").get(pk=release.pk), Event.objects.filter(stream=release.stream).count())
+    return (
+        *Release.objects.values_list("state", "revision", "event_seq", "event_hash").get(pk=release.pk),
+        Event.objects.filter(stream=release.stream).count(),
+    )
 
 
 def test_a_transition_moves_the_state_and_appends_one_event(release: Release, now: datetime) -> None:

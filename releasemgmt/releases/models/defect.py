@@ -61,9 +61,7 @@ class KnownDefect(StatefulModel):
     cause = models.TextField(blank=True)
     workaround = models.TextField(blank=True)
     severity = models.CharField(max_length=10, choices=Severity.choices, default=Severity.MINOR)
-    detected_in = models.ForeignKey(
-        Environment, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
-    )
+    detected_in = models.ForeignKey(Environment, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     external_reference = models.CharField(max_length=500, blank=True)
     opened_at = models.DateTimeField()
     reported_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")

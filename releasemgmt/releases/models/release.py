@@ -87,9 +87,7 @@ class Release(StatefulModel):
         Commit, through="ReleaseCommit", related_name="releases"
     )
     depends_on = models.ManyToManyField("self", symmetrical=False, related_name="dependants", blank=True)
-    database_change = models.CharField(
-        max_length=12, choices=DatabaseChange.choices, default=DatabaseChange.NONE
-    )
+    database_change = models.CharField(max_length=12, choices=DatabaseChange.choices, default=DatabaseChange.NONE)
     train = models.CharField(max_length=100, blank=True)
     on_hold = models.BooleanField(default=False)
     hold_reason = models.CharField(max_length=500, blank=True)
@@ -129,9 +127,7 @@ class Release(StatefulModel):
         """The other way to address it: `shop@4.2.0`."""
         return f"{self.product.key}@{self.version}"
 
-    @transition(
-        source=State.PLANNED, target=State.BUILT, allow=roles.advance_releases, label="Mark as built"
-    )
+    @transition(source=State.PLANNED, target=State.BUILT, allow=roles.advance_releases, label="Mark as built")
     def build(self) -> None:
         """Every component has a build that succeeded."""
 
@@ -144,9 +140,7 @@ class Release(StatefulModel):
     def pass_integration(self) -> None:
         """The suites that the model asks for before it have passed on exactly these builds."""
 
-    @transition(
-        source=State.INTEGRATION_TESTED, target=State.ACCEPTED, allow=roles.manage_releases, label="Accept"
-    )
+    @transition(source=State.INTEGRATION_TESTED, target=State.ACCEPTED, allow=roles.manage_releases, label="Accept")
     def accept(self) -> None:
         """Documented, tested and signed off: it may go to production."""
 
