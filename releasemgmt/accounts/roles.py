@@ -18,10 +18,11 @@ Rows = TypeVar("Rows", bound="QuerySet[Any]")
 class any_of:  # noqa: N801 - reads as a sentence: allow=any_of("release_manager")
     """Allows whoever holds one of the roles in the record's team or globally; `scope` is what a token needs for it."""
 
-    def __init__(self, *roles: str, scope: str = Scope.WRITE, system: bool = False) -> None:
+    def __init__(self, *roles: str, scope: str = Scope.WRITE, system: bool = False, action: str = "") -> None:
         self.roles = roles
         self.scope = scope
         self.system = system
+        self.action = action
         names = [Role(role).label.lower() for role in roles] + (["the system"] if system else [])
         self.description = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
@@ -35,20 +36,24 @@ class any_of:  # noqa: N801 - reads as a sentence: allow=any_of("release_manager
 
 CONTRIBUTOR, MANAGER, DEPLOYER = Role.CONTRIBUTOR, Role.RELEASE_MANAGER, Role.DEPLOYER
 
-#: Create and edit releases, documents, defects, test runs, change drafts, incidents.
-edit_records = any_of(CONTRIBUTOR, MANAGER, DEPLOYER, Role.SERVICE, system=True)
-#: Work that is mechanical before acceptance: `build`, `pass_integration`, `rework`.
-advance_releases = any_of(MANAGER, Role.SERVICE, system=True)
-#: `accept`, `cancel`, `close`, open a round, dispositions of defects.
-manage_releases = any_of(MANAGER)
-#: Plans: draft, prepare, schedule, reopen, reschedule, cancel.
-plan_deployments = any_of(MANAGER, DEPLOYER)
-#: Start, tick, fail, back out, expose.
-deploy = any_of(DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY)
-#: The same where the system does it when due.
-deploy_or_system = any_of(DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, system=True)
-#: Users, teams, catalog; proposals of policies.
-administrate = any_of(Role.ADMINISTRATOR)
+edit_records = any_of(
+    CONTRIBUTOR,
+    MANAGER,
+    DEPLOYER,
+    Role.SERVICE,
+    system=True,
+    action="Create and edit releases, documents, defects, test runs, change drafts, incidents",
+)
+advance_releases = any_of(
+    MANAGER, Role.SERVICE, system=True, action="`build`, `pass_integration`, `rework` before acceptance"
+)
+manage_releases = any_of(MANAGER, action="`accept`, `cancel`, `close`, open a round, dispositions of defects")
+plan_deployments = any_of(MANAGER, DEPLOYER, action="Plans: draft, prepare, schedule, reopen, reschedule, cancel")
+deploy = any_of(DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, action="Tick tasks, fail, expose, report deployments")
+deploy_or_system = any_of(
+    DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, system=True, action="Start a plan; the system does it when due"
+)
+administrate = any_of(Role.ADMINISTRATOR, action="Users, teams, roles, tokens of services, catalog")
 #: The same, for the commands that set an installation up.
 administrate_or_system = any_of(Role.ADMINISTRATOR, system=True)
 

@@ -1,0 +1,1 @@
+"""`make bench`: the product beside a floor and a limit, in one run on one machine, as ratios."""
