@@ -58,6 +58,7 @@ WHO: dict[str, set[str]] = {
 }
 
 ARROWS = [(model, arrow) for model in stateful_models() for arrow in fsm.catalogue(model)]
+IDS = [f"{model.__name__}.{arrow.name} from {arrow.source}" for model, arrow in ARROWS]
 
 
 def expected(model: type[StatefulModel], arrow: fsm.Transition) -> set[str]:
@@ -94,7 +95,7 @@ def actors(product: Product) -> dict[str, User]:
     }
 
 
-@pytest.mark.parametrize(("model", "arrow"), ARROWS, ids=lambda value: getattr(value, "name", value.__name__))
+@pytest.mark.parametrize(("model", "arrow"), ARROWS, ids=IDS)
 def test_exactly_those_may_whom_the_domain_names(
     model: type[StatefulModel], arrow: fsm.Transition, product: Product, actors: dict[str, User]
 ) -> None:
@@ -104,7 +105,7 @@ def test_exactly_those_may_whom_the_domain_names(
     assert {name for name, actor in actors.items() if arrow.allow(actor, obj)} == expected(model, arrow)
 
 
-@pytest.mark.parametrize(("model", "arrow"), ARROWS, ids=lambda value: getattr(value, "name", value.__name__))
+@pytest.mark.parametrize(("model", "arrow"), ARROWS, ids=IDS)
 def test_nobody_may_without_a_role_a_scope_or_an_active_account(
     model: type[StatefulModel], arrow: fsm.Transition, product: Product, actors: dict[str, User]
 ) -> None:
