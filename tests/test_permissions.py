@@ -90,8 +90,8 @@ def actors(product: Product) -> dict[str, User]:
     people = {role: someone(role, team=product.team, username=role) for role in Role.values}
     return people | {
         SYSTEM: system(),
-        REQUESTER: someone("contributor", team=product.team, username=REQUESTER),
-        IMPLEMENTER: someone("contributor", team=product.team, username=IMPLEMENTER),
+        REQUESTER: someone("cab_member", team=product.team, username=REQUESTER),
+        IMPLEMENTER: someone("cab_member", team=product.team, username=IMPLEMENTER),
     }
 
 
