@@ -6,6 +6,6 @@ from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "releasemgmt.settings")
 
-app = Celery("releasemgmt")
+app = Celery("releasemgmt", task_cls="releasemgmt.web.tick:Tick")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

@@ -23,8 +23,8 @@ class Variable:
 VARIABLES = (
     Variable(
         "DATABASE_URL",
-        "`postgres://user:password@host:5432/name`. Unset means the embedded installation: SQLite in `RELEASEMGMT_VAR`, "
-        "and none of the others is needed.",
+        "`postgres://user:password@host:5432/name`. Unset means the embedded installation: SQLite in "
+        "`RELEASEMGMT_VAR`, and none of the others is needed.",
         required=True,
     ),
     Variable("REDIS_URL", "The broker of the background work, `redis://host:6379/0`.", required=True),
@@ -32,6 +32,11 @@ VARIABLES = (
     Variable("ALLOWED_HOSTS", "The names under which the service is reached, separated by commas.", required=True),
     Variable(
         "CSRF_TRUSTED_ORIGINS", "The same with their scheme, for instance `https://release.example.org`.", required=True
+    ),
+    Variable(
+        "PUBLIC_URL",
+        "Where people reach the service; links in e-mail begin with it. By default the first of "
+        "`CSRF_TRUSTED_ORIGINS`, or `http://127.0.0.1:8000`.",
     ),
     Variable("HTTPS", "`1`: redirect to HTTPS, HSTS, secure cookies.", "0"),
     Variable("PROXY_COUNT", "How many proxies stand before the service; `X-Forwarded-For` is believed that far.", "0"),
@@ -52,6 +57,7 @@ class Environment:
     secret_key: str
     allowed_hosts: list[str]
     csrf_trusted_origins: list[str]
+    public_url: str
     https: bool
     email_url: str
     email_from: str
@@ -66,6 +72,7 @@ def read() -> Environment:
     if not embedded:
         if missing := [variable.name for variable in VARIABLES if variable.required and not env.str(variable.name, "")]:
             raise ImproperlyConfigured(f"Set these environment variables: {', '.join(missing)}.")
+    origins: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
     return Environment(
         embedded=embedded,
         var=var,
@@ -73,7 +80,8 @@ def read() -> Environment:
         redis_url=env.str("REDIS_URL", ""),
         secret_key=env.str("SECRET_KEY", "") or _own_secret_key(var),
         allowed_hosts=env.list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"]),
-        csrf_trusted_origins=env.list("CSRF_TRUSTED_ORIGINS", []),
+        csrf_trusted_origins=origins,
+        public_url=(env.str("PUBLIC_URL", "") or [*origins, "http://127.0.0.1:8000"][0]).rstrip("/"),
         https=env.bool("HTTPS", False),
         email_url=env.str("EMAIL_URL", "console:"),
         email_from=env.str("EMAIL_FROM", "Release management <releasemgmt@localhost>"),

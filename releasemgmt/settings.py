@@ -5,6 +5,7 @@ from email.utils import parseaddr
 
 import dj_database_url
 import dj_email_url
+import structlog
 from csp.constants import NONE, SELF
 
 from releasemgmt import env
@@ -16,6 +17,7 @@ DEBUG = False
 EMBEDDED = ENV.embedded
 ALLOWED_HOSTS = ENV.allowed_hosts
 CSRF_TRUSTED_ORIGINS = ENV.csrf_trusted_origins
+PUBLIC_URL = ENV.public_url
 
 INSTALLED_APPS = [
     "releasemgmt.portal",
@@ -285,10 +287,33 @@ RISK_FACTS: list[str] = []
 # Which votes count for a record's present content: callable(record) -> list of their JSON; edits ask it before and after.
 SIGN_OFFS = "approvals.queries.live_votes"
 
+# --- logging: one JSON object a line, for people on the embedded installation; tracebacks never show variables --------
+_LOG_STEPS: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+structlog.configure(
+    processors=[*_LOG_STEPS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+_LOG_LINE: list[structlog.typing.Processor] = (
+    [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+    if EMBEDDED
+    else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": _LOG_STEPS,
+            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_LOG_LINE],
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
 }
