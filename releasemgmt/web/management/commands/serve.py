@@ -21,7 +21,6 @@ class Command(BaseCommand):
     """Migrates, makes the demo world on the first start, then runs web, worker and beat until Ctrl-C."""
 
     help = "Run the embedded installation: web, worker and beat on the loopback address, data in SQLite."
-    requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=8000)
