@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -37,18 +38,22 @@ def var(tmp_path: Path) -> Path:
     return tmp_path / "var"
 
 
+def environment(var: Path) -> dict[str, str]:
+    """The environment of a user who has set nothing but where the data go."""
+    inherited = {name: value for name, value in os.environ.items() if name not in SET_FOR_PRODUCTION}
+    return inherited | {"DJANGO_SETTINGS_MODULE": "releasemgmt.settings", "RELEASEMGMT_VAR": str(var)}
+
+
 @pytest.fixture
 def serve(port: int, var: Path) -> Iterator[Serve]:
     """Starts the service in a session of its own, so that whatever it leaves behind can be found."""
     started: list[subprocess.Popen[str]] = []
-    environment = {name: value for name, value in os.environ.items() if name not in SET_FOR_PRODUCTION}
-    environment |= {"DJANGO_SETTINGS_MODULE": "releasemgmt.settings", "RELEASEMGMT_VAR": str(var)}
 
     def start(**more: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "serve", "--empty", "--port", str(port)],
             cwd=ROOT,
-            env=environment | more,
+            env=environment(var) | more,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if more else None,
             text=True,
@@ -108,6 +113,20 @@ def test_it_serves_until_interrupted_and_a_second_start_keeps_the_data(serve: Se
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(10) == 0
         assert in_session(process.pid) == []
+
+
+def test_its_beat_and_worker_publish_what_another_process_wrote(serve: Serve, var: Path) -> None:
+    process = serve()
+    wait_for_address(process)
+    make_team = "from releasemgmt.accounts import commands as c; c.create_team(key='t', name='T', actor=c.system())"
+    subprocess.run([sys.executable, "manage.py", "shell", "-c", make_team], cwd=ROOT, env=environment(var), check=True)
+    with closing(sqlite3.connect(var / "releasemgmt.sqlite3")) as database:
+        written = database.execute("SELECT count(*) FROM workflow_event").fetchone()
+        deadline = time.monotonic() + 20
+        while database.execute("SELECT count(*) FROM workflow_published").fetchone() != written:
+            assert time.monotonic() < deadline, "nobody drains the outbox"
+            time.sleep(0.1)  # another process writes; SQLite tells nobody
+    assert written[0] > 0
 
 
 @pytest.mark.parametrize("victim", ["the parent", "granian"])
