@@ -69,9 +69,9 @@ def read() -> Environment:
     env = Env()
     embedded = not env.str("DATABASE_URL", "")
     var = Path(env.str("RELEASEMGMT_VAR", str(ROOT / "var")))
-    if not embedded:
-        if missing := [variable.name for variable in VARIABLES if variable.required and not env.str(variable.name, "")]:
-            raise ImproperlyConfigured(f"Set these environment variables: {', '.join(missing)}.")
+    missing = [variable.name for variable in VARIABLES if variable.required and not env.str(variable.name, "")]
+    if missing and not embedded:
+        raise ImproperlyConfigured(f"Set these environment variables: {', '.join(missing)}.")
     origins: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
     return Environment(
         embedded=embedded,

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from email.utils import parseaddr
+from typing import Any
 
 import dj_database_url
 import dj_email_url
@@ -87,6 +88,7 @@ SQLITE_OPTIONS = {
         "PRAGMA cache_size=-20000; PRAGMA journal_size_limit=67108864;"
     ),
 }
+DATABASES: dict[str, dict[str, Any]]
 if EMBEDDED:
     DATABASES = {
         "default": {
@@ -284,7 +286,7 @@ WORKFLOW_GATES: dict[str, list[str]] = {
 NOTIFICATION_AUDIENCES: dict[str, str] = {}
 # Facts from above that raise a release's risk: callables(release) giving reasons of high risk.
 RISK_FACTS: list[str] = []
-# Which votes count for a record's present content: callable(record) -> list of their JSON; edits ask it before and after.
+# Which votes count for a record's present content: callable(record) -> their JSON; edits ask it before and after.
 SIGN_OFFS = "approvals.queries.live_votes"
 
 # --- logging: one JSON object a line, for people on the embedded installation; tracebacks never show variables --------

@@ -8,7 +8,7 @@ os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1,localhost")
 os.environ.setdefault("CSRF_TRUSTED_ORIGINS", "http://127.0.0.1")
 os.environ.setdefault("RELEASEMGMT_VAR", tempfile.mkdtemp(prefix="releasemgmt-test-"))
 
-from releasemgmt.settings import *  # noqa: E402, F403
+from releasemgmt.settings import *  # noqa: F403
 
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

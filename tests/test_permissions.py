@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from releasemgmt.accounts.commands import system
 from releasemgmt.accounts.models import Role, Scope, User
 from releasemgmt.catalog.models import Environment, Product
+from releasemgmt.releases.models import Release
 from releasemgmt.workflow import fsm, gates
 from releasemgmt.workflow.checks import stateful_models
 from releasemgmt.workflow.models import StatefulModel
@@ -68,14 +71,15 @@ def expected(model: type[StatefulModel], arrow: fsm.Transition) -> set[str]:
 
 def record(
     model: type[StatefulModel], *, product: Product, environment: Environment, actors: dict[str, User]
-) -> StatefulModel:
+) -> Any:
     """A record in memory; only what permission looks at is filled in."""
+    make: Any = model
     if model.__name__ == "ChangeRequest":
-        return model(product=product, requested_by=actors[REQUESTER], implementer=actors[IMPLEMENTER])
+        return make(product=product, requested_by=actors[REQUESTER], implementer=actors[IMPLEMENTER])
     if model.__name__ == "DeploymentPlan":
-        release = next(m for m in stateful_models() if m.__name__ == "Release")(product=product)
-        return model(release=release, environment=environment)
-    return model(product=product)
+        release = Release(product=product)
+        return make(release=release, environment=environment)
+    return make(product=product)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ class User(AbstractUser, Aggregate):
     user_permissions = None  # type: ignore[assignment]
 
     REQUIRED_FIELDS: ClassVar[list[str]] = []
-    objects: ClassVar[UserManager[User]] = UserManager()
+    objects: ClassVar[UserManager[User]] = UserManager()  # type: ignore[assignment]  # the stub says Self
 
     #: The scopes of the token that this request showed; a person's own session has them all.
     scopes: frozenset[str] = frozenset(Scope.values)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Rows = TypeVar("Rows", bound="QuerySet[Any]")
 
 
-class any_of:  # noqa: N801 - reads as a sentence: allow=any_of("release_manager")
+class any_of:
     """Allows whoever holds one of the roles in the record's team or globally; `scope` is what a token needs for it."""
 
     def __init__(self, *roles: str, scope: str = Scope.WRITE, system: bool = False, action: str = "") -> None:

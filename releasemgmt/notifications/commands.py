@@ -81,7 +81,7 @@ def _postpone(unsent: list[Delivery], error: str, now: datetime) -> None:
 
 
 def _failed(delivery: Delivery, error: str, now: datetime) -> None:
-    log.warning("delivery_failed", delivery=delivery.pk, attempt=delivery.attempts, error=error)
+    log.warning("delivery_failed", delivery_id=delivery.pk, attempt=delivery.attempts, error=error)
     if delivery.attempts < ATTEMPTS:
         wait = BACK_OFF * 2 ** (delivery.attempts - 1)
         _finish(delivery, next_attempt_at=now + wait, error=error)

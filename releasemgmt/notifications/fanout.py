@@ -62,7 +62,7 @@ def _deliveries(event: Event, now: datetime) -> list[Delivery]:
         with transaction.atomic():
             return _told(event, audience(event), now)
     except Exception:
-        log.exception("fanout_failed", kind=event.kind, event=event.pk)
+        log.exception("fanout_failed", kind=event.kind, event_id=event.pk)
         return []
 
 

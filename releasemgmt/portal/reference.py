@@ -40,8 +40,8 @@ def states() -> str:
 
 def _machine(model: type[StatefulModel]) -> str:
     rows = [
-        f"| `{arrow.name}` | {arrow.source} → {', '.join(arrow.targets)} | {arrow.allow.description} | {_fields(arrow)} "
-        f"| {_gates(model, arrow.name)} | {arrow.doc.splitlines()[0]} |"
+        f"| `{arrow.name}` | {arrow.source} → {', '.join(arrow.targets)} | {arrow.allow.description} "
+        f"| {_fields(arrow)} | {_gates(model, arrow.name)} | {arrow.doc.splitlines()[0]} |"
         for arrow in fsm.catalogue(model)
     ]
     arrows = [
@@ -49,7 +49,7 @@ def _machine(model: type[StatefulModel]) -> str:
     ]
     title = f"## {str(model._meta.verbose_name).capitalize()} (`{model.NUMBER_PREFIX}`)"
     table = ["| transition | from → to | fired by | fields | gates | meaning |", "|---|---|---|---|---|---|", *rows]
-    first = f"    [*] --> {model._meta.get_field('state').get_default()}"
+    first = f"    [*] --> {fsm.state_column(model).get_default()}"
     return "\n".join([title, "", "```mermaid", "stateDiagram-v2", first, *arrows, "```", "", *table, ""])
 
 

@@ -97,6 +97,12 @@ def lock(obj: A) -> A:
     return cast(A, context.locked[key])
 
 
+def _now_locked(obj: Aggregate) -> None:
+    """A row that this transaction inserted is its own; nobody else sees it yet."""
+    if (context := _context.get()) is not None:
+        context.locked[type(obj), obj.pk] = obj
+
+
 def permit(actor: User, obj: Aggregate, allow: fsm.Allow, *, to: str) -> None:
     """Refuse unless `allow` says yes; `to` ends the sentence “You may not …”."""
     if not allow(actor, obj):
@@ -151,9 +157,7 @@ def create(obj: A, *, actor: User, data: Mapping[str, Any] | None = None, on_beh
     """Insert a new aggregate and the first event of its stream."""
     with command():
         obj.save(force_insert=True)
-        context = _context.get()
-        assert context is not None
-        context.locked[type(obj), obj.pk] = obj
+        _now_locked(obj)
         kind = f"{obj._meta.app_label}.{obj._meta.model_name}.create"
         state = (("", fsm.state_of(obj)),) if isinstance(obj, StatefulModel) else ()
         record(obj, kind, actor=actor, data=data, on_behalf_of=on_behalf_of, states=state[0] if state else ("", ""))
@@ -180,7 +184,7 @@ def edit(obj: A, *, actor: User, changes: Mapping[str, Any], kind: str = "edit")
         return obj
 
 
-def record(  # noqa: PLR0913 - the event's columns
+def record(
     obj: Aggregate,
     kind: str,
     *,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from releasemgmt.workflow.gates import Blocker
 
 
-class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error of the program
+class Refused(Exception):
     """A command that was not carried out; nothing has been written.
 
     `code` is stable for machines, the message says what the user can do. `audited` refusals are put on the

@@ -70,7 +70,7 @@ def state_field(*, default: str, choices: Sequence[tuple[str, Any]]) -> Any:
     )
 
 
-def transition(  # noqa: PLR0913 - the catalogue's columns
+def transition(
     *,
     source: str | Sequence[str],
     target: str | Computed,
@@ -83,7 +83,7 @@ def transition(  # noqa: PLR0913 - the catalogue's columns
     """Declare a method as a transition of the model's `state`; its arguments are the transition's fields."""
     custom = {"allow": allow, "label": label, "required": required, "optional": optional, "final": final}
     custom["targets"] = target.targets if isinstance(target, Computed) else (target,)
-    to = target
+    to: Any = target
     if isinstance(target, Computed):
         function = target.function
         to = django_fsm.GET_STATE(lambda obj, *_args, **_fields: function(obj), states=list(target.targets))
@@ -97,7 +97,7 @@ def transition(  # noqa: PLR0913 - the catalogue's columns
 @functools.cache
 def catalogue(model: type[StatefulModel]) -> tuple[Transition, ...]:
     """Every transition of a model, one for each source state, in the order of their declaration."""
-    field: Any = model._meta.get_field("state")
+    field: Any = state_column(model)
     return tuple(
         Transition(
             name=arrow.name,
@@ -132,6 +132,11 @@ def find(obj: StatefulModel, name: str) -> Transition | None:
 def knows(model: type[StatefulModel], name: str) -> bool:
     """Whether the model has a transition of that name at all."""
     return any(arrow.name == name for arrow in catalogue(model))
+
+
+def state_column(model: type[StatefulModel]) -> Any:
+    """The field that holds the state; each model declares its own."""
+    return model._meta.get_field("state")  # type: ignore[misc]
 
 
 def state_of(obj: StatefulModel) -> str:

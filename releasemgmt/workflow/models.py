@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -51,12 +51,12 @@ class StatefulModel(Aggregate):
     class Meta:
         abstract = True
 
+    def __str__(self) -> str:
+        return self.number
+
     @property
     def number(self) -> str:
         return f"{self.NUMBER_PREFIX}-{self.pk}"
-
-    def __str__(self) -> str:
-        return self.number
 
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
         """Validate all but the state: django-fsm's protected field refuses the assignment that validation makes."""
@@ -65,18 +65,20 @@ class StatefulModel(Aggregate):
     def refresh_from_db(
         self,
         using: str | None = None,
-        fields: Sequence[str] | None = None,
+        fields: Iterable[str] | None = None,
         from_queryset: models.QuerySet[Self] | None = None,
     ) -> None:
         """Read the row again beside the protected field: the library's way lifts its protection process-wide."""
+        wanted = None if fields is None else set(fields)
         queryset: Any = type(self)._base_manager if from_queryset is None else from_queryset
         fresh = queryset.get(pk=self.pk)
-        for field in self._meta.concrete_fields:
-            if fields is None or field.name in fields or field.attname in fields:
+        columns: Iterable[Any] = self._meta.concrete_fields
+        for field in columns:
+            if wanted is None or not wanted.isdisjoint((field.name, field.attname)):
                 self.__dict__[field.attname] = getattr(fresh, field.attname)
                 if field.is_relation and field.is_cached(self):
                     field.delete_cached_value(self)
-        if fields is None:
+        if wanted is None:
             self._prefetched_objects_cache: dict[str, Any] = {}
 
 

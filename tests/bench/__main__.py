@@ -22,11 +22,11 @@ os.environ |= {
     "CSRF_TRUSTED_ORIGINS": "http://127.0.0.1",
 }
 
-import django  # noqa: E402
+import django
 
 django.setup()
 
-from tests.bench import limit, load, servers, statements, world  # noqa: E402
+from tests.bench import limit, load, servers, statements, world
 
 ROUNDS, SECONDS = 3, 4.0
 FLOOR_PORT, PRODUCT_PORT = 8311, 8312

@@ -43,10 +43,10 @@ if not settings.configured:
     )
     django.setup()
 
-from django.db import models, transaction  # noqa: E402
-from rest_framework import permissions, serializers, views  # noqa: E402
-from rest_framework.request import Request  # noqa: E402
-from rest_framework.response import Response  # noqa: E402
+from django.db import models, transaction
+from rest_framework import permissions, serializers, views
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 
 class Row(models.Model):
@@ -98,7 +98,7 @@ class RowView(views.APIView):
         serializer.is_valid(raise_exception=True)
         with transaction.atomic():
             row = serializer.save()
-            Audit.objects.create(row=row, actor_id=request.user.pk, data=request.data)
+            Audit(row=row, actor_id=request.user.pk, data=request.data).save()
         return Response(serializer.data, status=201)
 
 

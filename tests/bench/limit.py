@@ -38,7 +38,7 @@ def _client(dsn: str, name: str, seconds: float, queue: Any) -> None:
     with psycopg.connect(dsn) as connection:
         while time.perf_counter() - begin < seconds:
             row = connection.execute(
-                "INSERT INTO limit_row (product, version, title, at) VALUES ('bench', %s, 'A title', now()) RETURNING id",
+                "INSERT INTO limit_row (product, version, title, at) VALUES ('bench', %s, 'Title', now()) RETURNING id",
                 [f"{name}-{done}"],
             ).fetchone()
             connection.execute(

@@ -108,9 +108,5 @@ def last_page(port: int, path: str, headers: dict[str, str]) -> str:
 def largest_worker_mib(server: subprocess.Popen[bytes]) -> float:
     """Resident memory of the largest worker, MiB."""
     children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    sizes = []
-    for child in children:
-        for line in Path(f"/proc/{child}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                sizes.append(int(line.split()[1]) / 1024)
-    return max(sizes)
+    lines = [line for child in children for line in Path(f"/proc/{child}/status").read_text().splitlines()]
+    return max(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))

@@ -7,17 +7,17 @@ import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.utils import timezone
+from releasemgmt.releases.commands.importing import import_past
 
 from releasemgmt.accounts.commands import create_token
 from releasemgmt.accounts.models import Scope, User
 from releasemgmt.catalog.models import Product
-from releasemgmt.releases.commands.importing import import_past
 from releasemgmt.workflow import queries
 from tests.factories import ProductFactory, TeamFactory, someone
 from tests.journeys.client import Client
@@ -57,7 +57,7 @@ def past_releases() -> list[dict[str, Any]]:
         tags = [json.loads(line) for line in file]
     production = [tag for tag in tags if tag["kind"] == "production"]
     return [
-        {"version": tag["tag"], "released_at": timezone.datetime.fromisoformat(tag["released_at"]), "sha": tag["sha"]}
+        {"version": tag["tag"], "released_at": datetime.fromisoformat(tag["released_at"]), "sha": tag["sha"]}
         for tag in production
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -52,22 +53,22 @@ def at_once(*acts: Callable[[], Any]) -> list[Any]:
 
 def test_eight_who_build_at_once_make_one_event(release: Release, now: datetime) -> None:
     manager = someone("release_manager", team=release.product.team)
-    results = at_once(*[lambda: fire(release, "build", actor=manager, now=now)] * 8)
+    results = at_once(*[partial(fire, release, "build", actor=manager, now=now)] * 8)
     assert [result.state for result in results] == ["built"] * 8
     assert Event.objects.filter(stream=release.stream, kind="releases.release.build").count() == 1
 
 
 def test_of_two_ways_out_of_a_state_one_is_taken(release: Release, now: datetime) -> None:
     manager = someone("release_manager", team=release.product.team)
-    for _ in range(10):
+    for n in range(10):
         fresh = create(
-            Release(product=release.product, version=f"2.{_}", model=release.model, created_by=manager), actor=manager
+            Release(product=release.product, version=f"2.{n}", model=release.model, created_by=manager), actor=manager
         )
         fire(fresh, "build", actor=manager, now=now)
         fire(fresh, "pass_integration", actor=manager, now=now)
         results = at_once(
-            lambda fresh=fresh: fire(fresh, "accept", actor=manager, now=now),
-            lambda fresh=fresh: fire(fresh, "rework", actor=manager, now=now, reason="no"),
+            partial(fire, fresh, "accept", actor=manager, now=now),
+            partial(fire, fresh, "rework", actor=manager, now=now, reason="no"),
         )
         kinds = list(queries.timeline(fresh).values_list("kind", flat=True))
         refused = [result for result in results if isinstance(result, WrongState)]
@@ -77,6 +78,6 @@ def test_of_two_ways_out_of_a_state_one_is_taken(release: Release, now: datetime
 
 def test_comments_of_many_threads_keep_the_chain_whole(release: Release) -> None:
     author = release.created_by
-    at_once(*[lambda n=n: comment(release, body=f"{n}", actor=author) for n in range(12)])
+    at_once(*[partial(comment, release, body=f"{n}", actor=author) for n in range(12)])
     assert queries.timeline(release).count() == 13
     assert list(queries.breaks()) == []
