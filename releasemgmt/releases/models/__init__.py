@@ -1,7 +1,7 @@
 """The nouns of a release, one a file."""
 
 from releasemgmt.releases.models.build import Build
-from releasemgmt.releases.models.commit import Commit
+from releasemgmt.releases.models.commit import Commit, MissingCommit
 from releasemgmt.releases.models.defect import DefectLink, KnownDefect
 from releasemgmt.releases.models.document import Document
 from releasemgmt.releases.models.exposure import Exposure
@@ -15,6 +15,7 @@ __all__ = [
     "Document",
     "Exposure",
     "KnownDefect",
+    "MissingCommit",
     "Release",
     "ReleaseCommit",
     "Risk",

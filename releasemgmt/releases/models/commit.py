@@ -33,3 +33,17 @@ class Commit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sha[:10]} {self.subject}"
+
+
+class MissingCommit(models.Model):
+    """A commit that a shipped release contains and that nobody has sent yet: once it comes, it is that release's."""
+
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="missing_commits")
+    sha = models.CharField(max_length=64, validators=[SHA])
+    release = models.ForeignKey("releases.Release", on_delete=models.CASCADE, related_name="missing_commits")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["product", "sha"], name="missing_commit_once_in_a_product")]
+
+    def __str__(self) -> str:
+        return f"{self.sha[:10]} of {self.release_id}"

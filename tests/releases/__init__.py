@@ -1,0 +1,1 @@
+"""Tests of releases, builds, commits, test runs and known defects."""
