@@ -211,9 +211,8 @@ def _await(product: Product, beyond: Iterable[tuple[Claim, set[str]]]) -> None:
         known.update(product.commits.filter(sha__in=chunk).values_list("sha", flat=True))
     for each, shas in beyond:
         if missing := shas - known:
-            of_later_ones = product.missing_commits.filter(sha__in=missing, release__released_at__gt=each.at)
             if each.at is not None:
-                of_later_ones.delete()
+                product.missing_commits.filter(sha__in=missing, release__released_at__gt=each.at).delete()
             rows = (MissingCommit(product=product, sha=sha, release_id=each.release) for sha in missing)
             MissingCommit.objects.bulk_create(rows, ignore_conflicts=True)
 

@@ -1,0 +1,123 @@
+"""Past releases: what reached users before this service knew the product."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypedDict
+
+from releasemgmt.accounts import roles
+from releasemgmt.accounts.models import User
+from releasemgmt.catalog.models import Product
+from releasemgmt.releases.commands.commits import Claim, chunks, claim
+from releasemgmt.releases.models import Release
+from releasemgmt.workflow.commands import command, lock, permit, record
+from releasemgmt.workflow.errors import Invalid
+
+#: Releases written in one transaction, with one event.
+BATCH = 1_000
+CORE = re.compile(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?")
+
+
+class PastRelease(TypedDict):
+    """A release that has happened: its version, when it reached users, and the commit that it was made of."""
+
+    version: str
+    released_at: datetime
+    sha: str
+
+
+@dataclass
+class Imported:
+    """What an import did with each version it was given."""
+
+    new: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
+    aliases: list[str] = field(default_factory=list)
+
+
+def import_past(product: Product, *, releases: Iterable[PastRelease], actor: User, now: datetime) -> Imported:
+    """Record past releases as closed, each owning the commits that it was the first to contain, in time order.
+
+    A version that the product has already stays as it is. A second version of the same commit is an alias, not a second
+    release. Releases that were imported or deployed before, yet came later, hand over what these contained first.
+    At most 1,000 are written in a transaction, with one event on the product's stream: an import that was cut short is
+    completed by the next.
+    """
+    given = list(releases)
+    errors = {
+        f"releases.{n}.released_at": f"{past['version']} lies in the future."
+        for n, past in enumerate(given)
+        if past["released_at"] > now
+    }
+    if errors:
+        raise Invalid(errors)
+    imported = Imported()
+    taken: set[str] = set()
+    for batch in chunks(_in_time_order(product, given), BATCH):
+        with command():
+            permit(actor, product, roles.administrate_or_system, to="import past releases")
+            _import(lock(product), batch, actor=actor, taken=taken, imported=imported)
+    return imported
+
+
+def _in_time_order(product: Product, given: Sequence[PastRelease]) -> list[PastRelease]:
+    """The earliest first; of those that were released in the same instant, that with the older commit."""
+    committed: dict[str, datetime] = {}
+    for chunk in chunks({past["sha"] for past in given}):
+        committed.update(product.commits.filter(sha__in=chunk).values_list("sha", "committed_at"))
+    return sorted(given, key=lambda past: (past["released_at"], committed.get(past["sha"], past["released_at"])))
+
+
+def _import(
+    product: Product, batch: Sequence[PastRelease], *, actor: User, taken: set[str], imported: Imported
+) -> None:
+    stored = product.releases.filter(version__in=[past["version"] for past in batch])
+    present = set(stored.values_list("version", flat=True))
+    built = product.releases.exclude(state=Release.State.CANCELLED).filter(builds__isnull=False)
+    taken.update(built.values_list("builds__commit_sha", flat=True))
+    taken.update(past["sha"] for past in batch if past["version"] in present)
+    seen = {*imported.new, *imported.present}
+    new = []
+    for past in batch:
+        version, sha = past["version"], past["sha"]
+        if version in seen or (sha in taken and version not in present):
+            imported.aliases.append(version)
+        elif version in present:
+            imported.present.append(version)
+        else:
+            new.append(past)
+        seen.add(version)
+        taken.add(sha)
+    if not new:
+        return
+    rows = Release.objects.bulk_create(_past(product, past, actor=actor) for past in new)
+    claim(product, [Claim(row.pk, past["released_at"], [past["sha"]]) for row, past in zip(rows, new, strict=True)])
+    imported.new += [past["version"] for past in new]
+    facts: Mapping[str, object] = {"new": len(new), "versions": [past["version"] for past in new]}
+    record(product, "releases.release.import", actor=actor, data=facts)
+
+
+def _past(product: Product, past: PastRelease, *, actor: User) -> Release:
+    """The only place where a release begins in another state than planned: its life is over already."""
+    return Release(
+        product=product,
+        version=past["version"],
+        type=type_of(past["version"]),
+        model_id=product.default_model_id,
+        state=Release.State.CLOSED,
+        created_by=actor,
+        imported=True,
+        released_at=past["released_at"],
+    )
+
+
+def type_of(version: str) -> Release.Type:
+    """What the numbers say: 2.0.0 is major, 2.1.0 minor, 2.1.3 a patch."""
+    numbers = CORE.search(version)
+    _major, minor, patch = numbers.groups() if numbers else (None, None, None)
+    if int(patch or 0):
+        return Release.Type.PATCH
+    return Release.Type.MINOR if numbers is None or int(minor or 0) else Release.Type.MAJOR
