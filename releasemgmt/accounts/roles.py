@@ -53,6 +53,17 @@ deploy = any_of(DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, action="Tick tasks, 
 deploy_or_system = any_of(
     DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, system=True, action="Start a plan; the system does it when due"
 )
+#: Auditors change nothing, administrators don't deploy.
+team_members = any_of(
+    CONTRIBUTOR,
+    MANAGER,
+    Role.CAB_MEMBER,
+    Role.CAB_CHAIR,
+    DEPLOYER,
+    Role.SERVICE,
+    scope=Scope.DEPLOY,
+    action="Start a plan where the environment is not change-controlled",
+)
 administrate = any_of(Role.ADMINISTRATOR, action="Users, teams, roles, tokens of services, catalog")
 #: The same, for the commands that set an installation up.
 administrate_or_system = any_of(Role.ADMINISTRATOR, system=True)
