@@ -1,0 +1,1 @@
+"""The REST face of releases: translate, call one command, render."""

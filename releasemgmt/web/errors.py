@@ -1,0 +1,138 @@
+"""Refusals and errors as RFC 9457 problem documents: one shape for every answer that is not a success."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from releasemgmt.workflow import errors
+from releasemgmt.workflow.commands import refuse, request_id
+
+if TYPE_CHECKING:
+    from releasemgmt.accounts.models import User
+
+log = structlog.get_logger()
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER = "5"
+STATUS: dict[type[errors.Refused], int] = {
+    errors.Invalid: 400,
+    errors.NotPermitted: 403,
+    errors.Absent: 404,
+    errors.WrongState: 409,
+    errors.Blocked: 409,
+    errors.Stale: 412,
+    errors.Conflict: 409,
+}
+
+
+class PreconditionFailed(exceptions.APIException):
+    """If-Match names another revision than the record has (412)."""
+
+    status_code = 412
+    default_code = "stale"
+
+
+class PreconditionRequired(exceptions.APIException):
+    """If-Match is missing (428)."""
+
+    status_code = 428
+    default_code = "precondition_required"
+
+
+class KeyReused(exceptions.APIException):
+    """An Idempotency-Key came again with another body (422)."""
+
+    status_code = 422
+    default_code = "idempotency_key_reused"
+
+
+class TooLarge(exceptions.APIException):
+    """The body is larger than is read (413)."""
+
+    status_code = 413
+    default_code = "too_large"
+
+
+def status_of(refused: errors.Refused) -> int:
+    """The HTTP status of a refusal."""
+    return next(status for kind, status in STATUS.items() if isinstance(refused, kind))
+
+
+def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
+    """DRF's hook: any exception of a view becomes a problem document; audited refusals go on the caller's stream."""
+    set_rollback()
+    request = context["request"]
+    if isinstance(error, errors.Refused):
+        if getattr(request.user, "pk", None):
+            refuse(request.user, error, subject=request.path)
+        return _problem(request, status_of(error), error.code, error.detail, **error.extra())
+    if isinstance(error, Http404):
+        return _problem(request, 404, "not_found", "There is no such thing, or you may not see it.")
+    if isinstance(error, PermissionDenied):
+        return _problem(request, 403, "not_permitted", "You may not do this.")
+    if isinstance(error, OperationalError | InterfaceError):
+        log.exception("database_unavailable")
+        answer = _problem(request, 503, "unavailable", "The database does not answer. Try again.")
+        answer["Retry-After"] = RETRY_AFTER
+        return answer
+    if isinstance(error, exceptions.ValidationError):
+        found = list(_pointers(error.get_full_details()))
+        detail = " ".join(dict.fromkeys(str(item["detail"]) for item in found))
+        return _problem(request, 400, "invalid", detail, errors=found)
+    if isinstance(error, exceptions.APIException):
+        return _from_drf(request, error)
+    log.exception("unhandled_error")
+    return _problem(request, 500, "error", "Something went wrong here; the request's id helps to find it.")
+
+
+def _from_drf(request: HttpRequest, error: exceptions.APIException) -> Response:
+    code = getattr(error.detail, "code", None) or error.default_code
+    if isinstance(error, exceptions.PermissionDenied) and getattr(request.user, "pk", None):
+        refuse(cast("User", request.user), errors.NotPermitted(str(error.detail)), subject=request.path)
+    answer = _problem(request, error.status_code, str(code), str(error.detail))
+    if isinstance(error, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
+        answer["WWW-Authenticate"] = getattr(error, "auth_header", "Bearer")
+    return answer
+
+
+def _pointers(details: Any, path: str = "") -> list[dict[str, str]]:
+    if isinstance(details, Mapping) and set(details) == {"message", "code"}:
+        return [{"pointer": path or "/", "code": str(details["code"]), "detail": str(details["message"])}]
+    if isinstance(details, Mapping):
+        return [item for key, value in details.items() for item in _pointers(value, _join(path, str(key)))]
+    found = []
+    for index, value in enumerate(details):
+        leaf = isinstance(value, Mapping) and set(value) == {"message", "code"}
+        found += _pointers(value, path if leaf else _join(path, str(index)))
+    return found
+
+
+def _join(path: str, key: str) -> str:
+    return path if key == "non_field_errors" else f"{path}/{key}"
+
+
+def _body(request: HttpRequest, status: int, code: str, detail: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": f"urn:releasemgmt:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": request.path,
+        "code": code,
+        "request_id": request_id.get(),
+        **extra,
+    }
+
+
+def _problem(request: HttpRequest, status: int, code: str, detail: str, **extra: Any) -> Response:
+    return Response(_body(request, status, code, detail, extra), status=status, content_type=CONTENT_TYPE)

@@ -1,0 +1,77 @@
+"""How the OpenAPI description is made: every operation tells of problems, and transitions look alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema as Spectacular
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers
+
+
+class BlockerBody(serializers.Serializer[Any]):
+    """Why a gate is closed."""
+
+    code = serializers.CharField()
+    reason = serializers.CharField()
+    who_can_clear = serializers.ListField(child=serializers.CharField())
+
+
+class ErrorBody(serializers.Serializer[Any]):
+    """What is wrong with one field."""
+
+    pointer = serializers.CharField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class Problem(serializers.Serializer[Any]):
+    """RFC 9457, with what this service adds."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    instance = serializers.CharField()
+    code = serializers.CharField()
+    request_id = serializers.CharField()
+    errors = ErrorBody(many=True, required=False)  # type: ignore[assignment]
+    blockers = BlockerBody(many=True, required=False)
+    allowed_transitions = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class TransitionBody(serializers.Serializer[Any]):
+    """A transition that leaves the present state; it will succeed iff allowed and there are no blockers."""
+
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    source = serializers.CharField()  # type: ignore[assignment]
+    target = serializers.CharField()
+    allowed = serializers.BooleanField()
+    blockers = BlockerBody(many=True)
+
+
+class EventBody(serializers.Serializer[Any]):
+    """One thing that happened to a record."""
+
+    seq = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    actor = serializers.CharField(source="actor.username")
+    on_behalf_of = serializers.CharField(source="on_behalf_of.username", default=None)
+    kind = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    target = serializers.CharField()
+    data = serializers.JSONField()  # type: ignore[assignment]
+    request_id = serializers.CharField()
+    hash = serializers.CharField()
+
+
+class AutoSchema(Spectacular):
+    """Adds the problem document to every operation."""
+
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
+        bodies: dict[str, Any] = super()._get_response_bodies(direction)
+        problem = self._get_response_for_code(  # type: ignore[no-untyped-call]
+            OpenApiResponse(Problem), "default", media_types=["application/problem+json"], direction=direction
+        )
+        return {**bodies, "default": {**problem, "description": "A problem (RFC 9457)"}}
