@@ -11,6 +11,7 @@ from django.apps import apps
 from django.db import connection
 from django.test import TransactionTestCase
 
+from approvals import shipped as policies
 from releasemgmt.catalog import shipped
 from releasemgmt.workflow import triggers
 
@@ -37,6 +38,7 @@ def flush_in_spite_of_triggers() -> Iterator[None]:
         finally:
             triggers.install(connection)
         shipped.insert(apps)
+        policies.insert(apps)
 
     patch.setattr(TransactionTestCase, "_fixture_teardown", flush_and_ship)
     yield
