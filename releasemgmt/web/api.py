@@ -7,16 +7,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-import django_filters
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotAuthenticated, ValidationError
-from rest_framework.filters import SearchFilter
-from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -27,25 +24,11 @@ from releasemgmt.web.pagination import TimelinePagination
 from releasemgmt.web.parsing import check_text
 from releasemgmt.web.schema import EventBody, TransitionBody
 from releasemgmt.workflow import commands, fsm, queries
-from releasemgmt.workflow.errors import Invalid, NotPermitted
+from releasemgmt.workflow.errors import Invalid
 from releasemgmt.workflow.models import Aggregate, StatefulModel
 
 if TYPE_CHECKING:
     from releasemgmt.accounts.models import User
-
-
-class ScopedAccess(BasePermission):
-    """Signed in; to change something a token needs the scope that the view declares, `write` unless it says so."""
-
-    def has_permission(self, request: Request, view: Any) -> bool:
-        if not getattr(request.user, "pk", None):
-            raise NotAuthenticated("Show a token, or sign in.")
-        if request.method in SAFE_METHODS:
-            return True
-        scopes = getattr(view, "scopes", ("write",))
-        if not any(cast("User", request.user).has_scope(scope) for scope in scopes):
-            raise NotPermitted(f"This token lacks the scope {' or '.join(scopes)}.")
-        return True
 
 
 class InstantField(serializers.DateTimeField):
@@ -68,26 +51,6 @@ class StrictSerializer(serializers.Serializer[Any]):
             if unknown:
                 raise ValidationError({**unknown}, code="unknown_field")
         return super().to_internal_value(data)
-
-
-class StrictFilterBackend:
-    """Filters, `search` and `ordering` as the view declares them; any other query parameter is an error."""
-
-    own = {"cursor", "page_size", "ordering", "search", "format"}
-
-    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        filters: type[django_filters.FilterSet] | None = getattr(view, "filterset_class", None)
-        known = set(filters.base_filters) if filters else set()
-        for name, value in request.query_params.items():
-            check_text(str(value))
-            if name not in known | self.own | set(getattr(view, "query_parameters", ())):
-                raise ValidationError({name: ["There is no such filter."]}, code="unknown_filter")
-        if filters:
-            bound = filters(request.query_params, queryset=queryset, request=request)
-            if not bound.is_valid():
-                raise ValidationError(bound.errors)
-            queryset = bound.qs
-        return SearchFilter().filter_queryset(request, queryset, view)
 
 
 class View(GenericViewSet[Any]):

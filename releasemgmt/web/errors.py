@@ -12,7 +12,6 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
 from releasemgmt.workflow import errors
 from releasemgmt.workflow.commands import refuse, request_id
@@ -70,7 +69,6 @@ def status_of(refused: errors.Refused) -> int:
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
     """DRF's hook: any exception of a view becomes a problem document; audited refusals go on the caller's stream."""
-    set_rollback()
     request = context["request"]
     if isinstance(error, errors.Refused):
         if getattr(request.user, "pk", None):
