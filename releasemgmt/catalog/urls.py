@@ -1,5 +1,11 @@
-"""The URLs of catalog."""
+"""The URLs of the catalog."""
 
-from django.urls import URLPattern, URLResolver
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from releasemgmt.catalog.api import EnvironmentViewSet, ProductViewSet, ReleaseModelViewSet
+
+router = SimpleRouter()
+router.register("products", ProductViewSet, basename="product")
+router.register("environments", EnvironmentViewSet, basename="environment")
+router.register("release-models", ReleaseModelViewSet, basename="release-model")
+urlpatterns = router.urls

@@ -6,90 +6,182 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Environment',
+            name="Environment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField(default=1, editable=False)),
-                ('event_seq', models.PositiveBigIntegerField(default=0, editable=False)),
-                ('event_hash', models.CharField(default='', editable=False, max_length=64)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('key', models.CharField(max_length=40, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9-]*$', 'Use lower-case letters, digits and hyphens.')])),
-                ('name', models.CharField(max_length=100)),
-                ('tier', models.CharField(choices=[('development', 'Development'), ('integration', 'Integration'), ('test', 'Test'), ('staging', 'Staging'), ('production', 'Production')], max_length=20)),
-                ('rank', models.PositiveSmallIntegerField()),
-                ('time_zone', models.CharField(default='UTC', max_length=64)),
-                ('change_controlled', models.BooleanField(default=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("revision", models.PositiveIntegerField(default=1, editable=False)),
+                ("event_seq", models.PositiveBigIntegerField(default=0, editable=False)),
+                ("event_hash", models.CharField(default="", editable=False, max_length=64)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "key",
+                    models.CharField(
+                        max_length=40,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9-]*$", "Use lower-case letters, digits and hyphens."
+                            )
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                (
+                    "tier",
+                    models.CharField(
+                        choices=[
+                            ("development", "Development"),
+                            ("integration", "Integration"),
+                            ("test", "Test"),
+                            ("staging", "Staging"),
+                            ("production", "Production"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("rank", models.PositiveSmallIntegerField()),
+                ("time_zone", models.CharField(default="UTC", max_length=64)),
+                ("change_controlled", models.BooleanField(default=True)),
             ],
             options={
-                'ordering': ['rank', 'key'],
+                "ordering": ["rank", "key"],
             },
         ),
         migrations.CreateModel(
-            name='ReleaseModel',
+            name="ReleaseModel",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField(default=1, editable=False)),
-                ('event_seq', models.PositiveBigIntegerField(default=0, editable=False)),
-                ('event_hash', models.CharField(default='', editable=False, max_length=64)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('key', models.CharField(max_length=40, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9-]*$', 'Use lower-case letters, digits and hyphens.')])),
-                ('version', models.PositiveIntegerField(default=1)),
-                ('name', models.CharField(max_length=100)),
-                ('suites', models.JSONField(blank=True, default=list)),
-                ('documents', models.JSONField(blank=True, default=list)),
-                ('sign_off', models.CharField(choices=[('round', 'A round of approval'), ('pre_approved', 'Pre-approved')], default='round', max_length=20)),
-                ('review', models.CharField(choices=[('always', 'Always'), ('after_trouble', 'After trouble'), ('never', 'Never')], default='after_trouble', max_length=20)),
-                ('exposure', models.CharField(choices=[('with_deployment', 'With the deployment'), ('separate', 'Separate')], default='with_deployment', max_length=20)),
-                ('smoke_in_target', models.BooleanField(default=False)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("revision", models.PositiveIntegerField(default=1, editable=False)),
+                ("event_seq", models.PositiveBigIntegerField(default=0, editable=False)),
+                ("event_hash", models.CharField(default="", editable=False, max_length=64)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "key",
+                    models.CharField(
+                        max_length=40,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9-]*$", "Use lower-case letters, digits and hyphens."
+                            )
+                        ],
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=1)),
+                ("name", models.CharField(max_length=100)),
+                ("suites", models.JSONField(blank=True, default=list)),
+                ("documents", models.JSONField(blank=True, default=list)),
+                (
+                    "sign_off",
+                    models.CharField(
+                        choices=[("round", "A round of approval"), ("pre_approved", "Pre-approved")],
+                        default="round",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "review",
+                    models.CharField(
+                        choices=[("always", "Always"), ("after_trouble", "After trouble"), ("never", "Never")],
+                        default="after_trouble",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "exposure",
+                    models.CharField(
+                        choices=[("with_deployment", "With the deployment"), ("separate", "Separate")],
+                        default="with_deployment",
+                        max_length=20,
+                    ),
+                ),
+                ("smoke_in_target", models.BooleanField(default=False)),
             ],
             options={
-                'ordering': ['key', '-version'],
-                'constraints': [models.UniqueConstraint(fields=('key', 'version'), name='release_model_version_once')],
+                "ordering": ["key", "-version"],
+                "constraints": [models.UniqueConstraint(fields=("key", "version"), name="release_model_version_once")],
             },
         ),
         migrations.CreateModel(
-            name='Product',
+            name="Product",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField(default=1, editable=False)),
-                ('event_seq', models.PositiveBigIntegerField(default=0, editable=False)),
-                ('event_hash', models.CharField(default='', editable=False, max_length=64)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('key', models.CharField(max_length=40, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9-]*$', 'Use lower-case letters, digits and hyphens.')])),
-                ('name', models.CharField(max_length=100)),
-                ('time_zone', models.CharField(default='UTC', max_length=64)),
-                ('repository_url', models.URLField(blank=True, max_length=500)),
-                ('environments', models.ManyToManyField(blank=True, related_name='products', to='catalog.environment')),
-                ('team', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='products', to='accounts.team')),
-                ('default_model', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.releasemodel')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("revision", models.PositiveIntegerField(default=1, editable=False)),
+                ("event_seq", models.PositiveBigIntegerField(default=0, editable=False)),
+                ("event_hash", models.CharField(default="", editable=False, max_length=64)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "key",
+                    models.CharField(
+                        max_length=40,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9-]*$", "Use lower-case letters, digits and hyphens."
+                            )
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("time_zone", models.CharField(default="UTC", max_length=64)),
+                ("repository_url", models.URLField(blank=True, max_length=500)),
+                ("environments", models.ManyToManyField(blank=True, related_name="products", to="catalog.environment")),
+                (
+                    "team",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="products", to="accounts.team"
+                    ),
+                ),
+                (
+                    "default_model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="catalog.releasemodel"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['key'],
+                "ordering": ["key"],
             },
         ),
         migrations.CreateModel(
-            name='Component',
+            name="Component",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=60, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9-]*$', 'Use lower-case letters, digits and hyphens.')])),
-                ('name', models.CharField(max_length=100)),
-                ('product', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='components', to='catalog.product')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "key",
+                    models.CharField(
+                        max_length=60,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9-]*$", "Use lower-case letters, digits and hyphens."
+                            )
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                (
+                    "product",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="components", to="catalog.product"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['key'],
-                'constraints': [models.UniqueConstraint(fields=('product', 'key'), name='component_once_in_a_product'), models.CheckConstraint(condition=models.Q(('key', ''), _negated=True), name='component_has_a_key')],
+                "ordering": ["key"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("product", "key"), name="component_once_in_a_product"),
+                    models.CheckConstraint(condition=models.Q(("key", ""), _negated=True), name="component_has_a_key"),
+                ],
             },
         ),
     ]

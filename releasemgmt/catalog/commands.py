@@ -1,0 +1,134 @@
+"""Commands on the catalog: products, components, environments, release models. All are for administrators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.core.exceptions import ValidationError
+
+from releasemgmt.accounts import roles
+from releasemgmt.accounts.models import Team, User
+from releasemgmt.catalog import policies
+from releasemgmt.catalog.models import Component, Environment, Product, ReleaseModel
+from releasemgmt.workflow.commands import command, create, edit, lock, permit, record
+from releasemgmt.workflow.errors import Conflict, Invalid
+from releasemgmt.workflow.models import Aggregate
+
+
+def create_environment(*, key: str, actor: User, **fields: Any) -> Environment:
+    """A new place where builds run."""
+    with command():
+        environment = Environment(key=key, **fields)
+        permit(actor, environment, roles.administrate_or_system, to="create environments")
+        _check(environment)
+        _check_free(environment, "environment")
+        return create(environment, actor=actor, data={"key": key, "tier": environment.tier})
+
+
+def edit_environment(environment: Environment, *, changes: Mapping[str, Any], actor: User) -> Environment:
+    """Change an environment; its key stays."""
+    with command():
+        permit(actor, environment, roles.administrate_or_system, to="edit environments")
+        environment = edit(environment, actor=actor, changes=changes)
+        _check(environment)
+        return environment
+
+
+def create_product(
+    *,
+    key: str,
+    name: str,
+    team: Team,
+    actor: User,
+    default_model: ReleaseModel | None = None,
+    environments: Sequence[Environment] | None = None,
+    time_zone: str = "UTC",
+    repository_url: str = "",
+) -> Product:
+    """A new product; without a word it uses every environment and the model *normal*."""
+    with command():
+        model = default_model or ReleaseModel.objects.filter(key="normal").latest("version")
+        product = Product(
+            key=key, name=name, team=team, default_model=model, time_zone=time_zone, repository_url=repository_url
+        )
+        permit(actor, product, roles.administrate_or_system, to="create products")
+        _check(product)
+        _check_free(product, "product")
+        used = list(Environment.objects.all()) if environments is None else list(environments)
+        _check_tiers(product, model, used)
+        product = create(product, actor=actor, data={"key": key, "team": team.key, "model": model.number})
+        product.environments.set(used)
+        return product
+
+
+def edit_product(product: Product, *, changes: Mapping[str, Any], actor: User) -> Product:
+    """Change a product; `environments` too. Its key stays."""
+    with command():
+        product = lock(product)
+        permit(actor, product, roles.administrate_or_system, to="edit products")
+        changes = dict(changes)
+        environments: Sequence[Environment] | None = changes.pop("environments", None)
+        product = edit(product, actor=actor, changes=changes)
+        _check(product)
+        if environments is not None:
+            before = sorted(product.environments.values_list("key", flat=True))
+            after = sorted(environment.key for environment in environments)
+            if before != after:
+                product.environments.set(environments)
+                data = {"changes": {"environments": [before, after]}}
+                record(product, "catalog.product.edit", actor=actor, data=data, revise=True)
+        _check_tiers(product, product.default_model, list(product.environments.all()))
+        return product
+
+
+def create_component(product: Product, *, key: str, actor: User, name: str = "") -> Component:
+    """A new deployable unit of a product."""
+    with command():
+        product = lock(product)
+        permit(actor, product, roles.administrate_or_system, to="create components")
+        component = Component(product=product, key=key, name=name or key)
+        _check(component)
+        if product.components.filter(key=key).exists():
+            raise Conflict(f"{product.key} has a component {key} already.", code="exists")
+        component.save(force_insert=True)
+        record(product, "catalog.component.create", actor=actor, data={"key": key, "name": component.name}, revise=True)
+        return component
+
+
+def create_model(*, key: str, actor: User, **fields: Any) -> ReleaseModel:
+    """A new release model, or the next version of one; releases keep the version they were planned under."""
+    with command():
+        latest = ReleaseModel.objects.filter(key=key).order_by("-version").first()
+        model = ReleaseModel(key=key, version=latest.version + 1 if latest else 1, **fields)
+        permit(actor, model, roles.administrate_or_system, to="edit release models")
+        if errors := policies.model_errors(model.suites, model.documents):
+            raise Invalid(errors)
+        _check(model)
+        return create(model, actor=actor, data={"key": key, "version": model.version, "suites": model.suites})
+
+
+def _check(obj: Any) -> None:
+    """Field validators, as an Invalid that names the field."""
+    try:
+        obj.clean_fields()
+    except ValidationError as error:
+        raise Invalid({name: " ".join(messages) for name, messages in error.message_dict.items()}) from error
+    if getattr(obj, "time_zone", None):
+        try:
+            ZoneInfo(obj.time_zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise Invalid({"time_zone": f"There is no time zone {obj.time_zone}."}) from error
+
+
+def _check_free(obj: Aggregate, what: str) -> None:
+    rows: Any = type(obj)._base_manager
+    if rows.filter(key=obj.number).exists():
+        raise Conflict(f"There is a {what} {obj.number} already.", code="exists")
+
+
+def _check_tiers(product: Product, model: ReleaseModel, environments: Sequence[Environment]) -> None:
+    missing = policies.missing_tiers(model.suites, [environment.tier for environment in environments])
+    if missing:
+        raise Invalid({"environments": f"{model.name} tests in {', '.join(missing)}; name such environments."})
