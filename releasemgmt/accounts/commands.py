@@ -64,6 +64,8 @@ def grant_role(user: User, *, role: str, team: Team | None, actor: User, now: da
     """Give a user a role in a team, or (team None) globally; one that is held already is answered as it is."""
     with command():
         permit(actor, actor, roles.administrate_or_system, to="grant roles")
+        if role not in Role.values:
+            raise Invalid({"role": f"There is no role {role}."})
         if (user.kind == User.Kind.SERVICE) != (role == Role.SERVICE):
             raise Invalid({"role": "The role service is for service accounts, and they hold no other."})
         user = lock(user)
@@ -125,13 +127,14 @@ def revoke_token(token: ApiToken, *, actor: User, now: datetime) -> None:
             record(user, "accounts.user.revoke_token", actor=actor, data=token.as_data())
 
 
-def deactivate(user: User, *, actor: User) -> User:
+def deactivate(user: User, *, actor: User, now: datetime) -> User:
     """End a user's access: sessions and tokens stop working at once, votes stop counting."""
     with command():
         permit(actor, actor, roles.administrate_or_system, to="deactivate a user")
         user = lock(user)
         if user.is_active:
             user.is_active = False
+            ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=now)
             record(user, "accounts.user.deactivate", actor=actor, save=["is_active"])
         return user
 

@@ -1,0 +1,93 @@
+"""Teams and oneself over REST."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from releasemgmt.accounts import commands, roles
+from releasemgmt.accounts.models import Team
+from releasemgmt.web.api import RecordSerializer, RecordViewSet, StrictSerializer, View
+
+
+class TeamBody(StrictSerializer):
+    """What POST takes."""
+
+    key = serializers.SlugField(max_length=40)
+    name = serializers.CharField(max_length=100)
+
+
+class TeamEdit(StrictSerializer):
+    """What PATCH takes."""
+
+    name = serializers.CharField(max_length=100)
+
+
+class TeamAnswer(RecordSerializer):
+    """A team."""
+
+    key = serializers.CharField()
+    name = serializers.CharField()
+
+
+class RoleAnswer(serializers.Serializer[Any]):
+    """A role that one holds; `team` is null for a global one."""
+
+    role = serializers.CharField()
+    team = serializers.CharField(source="team.key", default=None)
+
+
+class MeAnswer(serializers.Serializer[Any]):
+    """Who the caller is."""
+
+    username = serializers.CharField()
+    name = serializers.CharField(source="__str__")
+    kind = serializers.CharField()
+    time_zone = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField())
+    roles = RoleAnswer(many=True)
+
+
+class TeamViewSet(RecordViewSet):
+    """Teams that the caller sees."""
+
+    model = Team
+    address = "/api/v1/teams/"
+    serializer_class = TeamAnswer
+    search_fields = ("key", "name")
+
+    def get_queryset(self) -> QuerySet[Team]:
+        return roles.visible_to(self.actor, Team.objects.all(), team="pk")
+
+    def by_number(self, rows: QuerySet[Any], number: str) -> Any:
+        return rows.filter(key=number).first()
+
+    @extend_schema(request=TeamBody, responses={201: TeamAnswer})
+    def create(self, request: Request) -> Response:
+        return self.answer(commands.create_team(actor=self.actor, **self.body(TeamBody)), status=201)
+
+    @extend_schema(request=TeamEdit, responses=TeamAnswer)
+    def partial_update(self, request: Request, number: str) -> Response:
+        team = self.get_object()
+        name = self.body(TeamEdit)["name"]
+        with self.guarded(team):
+            commands.rename_team(team, name=name, actor=self.actor)
+        return self.answer(self.get_object())
+
+
+class MeViewSet(View):
+    """The caller."""
+
+    serializer_class = MeAnswer
+
+    @extend_schema(responses=MeAnswer)
+    def show(self, request: Request) -> Response:
+        user = self.actor
+        held = user.role_assignments.select_related("team").order_by("role", "team__key")
+        facts = {name: getattr(user, name) for name in ("username", "__str__", "kind", "time_zone")}
+        return Response(MeAnswer({**facts, "__str__": str(user), "scopes": sorted(user.scopes), "roles": held}).data)
