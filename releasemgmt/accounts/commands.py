@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 
+from django.contrib.auth.password_validation import validate_password
+
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import ApiToken, Role, RoleAssignment, Scope, Team, User
-from releasemgmt.workflow.commands import command, create, lock, permit, record
+from releasemgmt.workflow.commands import command, create, edit, lock, permit, record
 from releasemgmt.workflow.errors import Conflict, Invalid
 
 #: Makes a leaked token recognisable to secret scanners.
@@ -38,6 +40,28 @@ def create_team(*, key: str, name: str, actor: User) -> Team:
         return create(Team(key=key, name=name), actor=actor, data={"key": key, "name": name})
 
 
+def rename_team(team: Team, *, name: str, actor: User) -> Team:
+    """Call a team something else; its key stays."""
+    with command():
+        permit(actor, team, roles.administrate_or_system, to="rename teams")
+        return edit(team, actor=actor, changes={"name": name})
+
+
+def bootstrap_administrator(*, username: str, password: str, now: datetime, name: str = "", email: str = "") -> User:
+    """The first administrators, made at the command line and marked `bootstrap`; from the second on they do it."""
+    with command():
+        engine = system()
+        lock(engine)
+        active = RoleAssignment.objects.filter(role=Role.ADMINISTRATOR, team=None, user__is_active=True)
+        if active.count() >= 2:
+            raise Conflict("There are two administrators; they create others in the admin.", code="bootstrapped")
+        validate_password(password, User(username=username, email=email))
+        user = create_user(username=username, name=name, email=email, password=password, actor=engine)
+        grant_role(user, role=Role.ADMINISTRATOR, team=None, actor=engine, now=now)
+        record(user, "accounts.user.bootstrap", actor=engine, data={"bootstrap": True})
+        return user
+
+
 def create_user(
     *,
     username: str,
@@ -64,6 +88,8 @@ def grant_role(user: User, *, role: str, team: Team | None, actor: User, now: da
     """Give a user a role in a team, or (team None) globally; one that is held already is answered as it is."""
     with command():
         permit(actor, actor, roles.administrate_or_system, to="grant roles")
+        if role not in Role.values:
+            raise Invalid({"role": f"There is no role {role}."})
         if role not in Role.values:
             raise Invalid({"role": f"There is no role {role}."})
         if (user.kind == User.Kind.SERVICE) != (role == Role.SERVICE):
