@@ -87,7 +87,7 @@ def test_nobody_is_told_of_their_own_act(team: Team, actor: User, reader: User, 
 
 def test_only_active_people_who_see_the_team_are_told(team: Team, actor: User, reader: User, now: datetime) -> None:
     gone = someone("contributor", team=team)
-    deactivate(gone, actor=system())
+    deactivate(gone, actor=system(), now=now)
     robot = someone("service", team=team)
     stranger = someone("contributor", team=TeamFactory())
     nobody = someone()
