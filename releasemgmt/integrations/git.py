@@ -106,9 +106,9 @@ class Repository:
             if "commit" in (kind, peeled_kind):
                 yield Tag(name, peeled_sha or sha, instant(at) or EPOCH)
 
-    def archive(self, revision: str = "HEAD") -> Iterator[bytes]:
-        """The source archive of a revision as a tar stream: the same bytes each time."""
-        return self._stream("archive", "--format=tar", revision)
+    def archive(self, revision: str = "HEAD", *, folder: str = "") -> Iterator[bytes]:
+        """The source archive of a revision as a tar stream, in a folder if one is named: the same bytes each time."""
+        return self._stream("archive", "--format=tar", f"--prefix={folder}/" if folder else "--prefix=", revision)
 
     def ask(self, *arguments: str) -> str:
         """What git answers, without the newline at its end."""
