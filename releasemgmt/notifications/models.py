@@ -87,16 +87,11 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(fields=["next_attempt_at", "id"], condition=Q(state="pending"), name="delivery_due"),
+            models.Index(fields=["recipient", "-id"], condition=Q(channel="inbox"), name="delivery_inbox"),
             models.Index(
-                fields=["recipient", "-created_at", "-id"], condition=Q(channel="inbox"), name="delivery_inbox"
+                fields=["recipient", "-id"], condition=Q(channel="inbox", read_at=None), name="delivery_unread"
             ),
-            models.Index(
-                fields=["recipient", "-created_at", "-id"],
-                condition=Q(channel="inbox", read_at=None),
-                name="delivery_unread",
-            ),
-            models.Index(fields=["state", "-created_at", "-id"], name="delivery_list_by_state"),
-            models.Index(fields=["-created_at", "-id"], name="delivery_list"),
+            models.Index(fields=["state", "-id"], name="delivery_list_by_state"),
         ]
 
     def __str__(self) -> str:

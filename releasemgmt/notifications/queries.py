@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Role, User
-from releasemgmt.workflow.models import Aggregate, Event, Published
+from releasemgmt.workflow.models import Aggregate, Event, OutboxHead
 from releasemgmt.workflow.queries import aggregates
 
 
@@ -33,10 +33,15 @@ def record_of(event: Event) -> Aggregate:
     return model._base_manager.select_related(*model.locked_with).get(pk=pk)
 
 
-def log_for(user: User) -> QuerySet[Published]:
-    """The published log, in order, as far as the user sees it; what belongs to no team is for global roles."""
-    rows = Published.objects.select_related("event__actor", "event__on_behalf_of").order_by("position")
-    return roles.visible_to(user, rows, team="event__team_id")
+def log_for(user: User) -> QuerySet[Event]:
+    """The published log, in its order, as far as the user sees it; what belongs to no team is for global roles."""
+    rows = Event.objects.select_related("published", "actor", "on_behalf_of").order_by("published__position")
+    return roles.visible_to(user, rows, team="team_id")
+
+
+def last_position() -> int:
+    """How far the published log reaches."""
+    return OutboxHead.objects.values_list("position", flat=True).first() or 0
 
 
 def people_in(team_id: int | None, *wanted: Role) -> QuerySet[User, Any]:

@@ -1,5 +1,11 @@
 """The URLs of notifications."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from releasemgmt.notifications.api import EventViewSet, NotificationViewSet
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("notifications/", NotificationViewSet.as_view({"get": "list"}), name="notifications"),
+    path("notifications/<int:pk>/read/", NotificationViewSet.as_view({"post": "read"}), name="notification-read"),
+    path("events/", EventViewSet.as_view({"get": "list"}), name="events"),
+]
