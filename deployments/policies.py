@@ -13,7 +13,7 @@ def dependency_errors(depends_on: Sequence[Sequence[int]]) -> dict[int, str]:
         for other in others
         if not 0 <= other < len(depends_on)
     }
-    return errors or {index: "It waits for itself, through the tasks it depends on." for index in _stuck(depends_on)}
+    return errors or dict.fromkeys(_stuck(depends_on), "It waits for itself, through the tasks it depends on.")
 
 
 def _stuck(depends_on: Sequence[Sequence[int]]) -> list[int]:

@@ -271,8 +271,12 @@ WORKFLOW_GATES: dict[str, list[str]] = {
     "approvals.ChangeRequest.submit": ["approvals.gates.change_complete"],
     "approvals.ChangeRequest.close": ["approvals.gates.change_reviewed"],
     "deployments.DeploymentPlan.prepare": ["deployments.gates.has_tasks"],
-    "deployments.DeploymentPlan.schedule": ["deployments.gates.release_may_reach_production"],
+    "deployments.DeploymentPlan.schedule": [
+        "deployments.gates.release_may_reach_production",
+        "deployments.gates.latest_start_ahead",
+    ],
     "deployments.DeploymentPlan.start": [
+        "deployments.gates.scheduled_where_controlled",
         "deployments.gates.release_may_reach_production",
         "deployments.gates.release_deployable",
         "deployments.gates.sign_off_holds",
@@ -285,7 +289,7 @@ WORKFLOW_GATES: dict[str, list[str]] = {
 # Who hears of an event: kind -> callable(event) giving the users.
 NOTIFICATION_AUDIENCES: dict[str, str] = {}
 # Facts from above that raise a release's risk: callables(release) giving reasons of high risk.
-RISK_FACTS: list[str] = []
+RISK_FACTS: list[str] = ["deployments.queries.risk_facts"]
 # Which votes count for a record's present content: callable(record) -> their JSON; edits ask it before and after.
 SIGN_OFFS = "approvals.queries.live_votes"
 

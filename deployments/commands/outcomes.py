@@ -1,0 +1,90 @@
+"""What a production deployment means for the release, its changes and who sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from approvals.models import ChangeRequest
+from deployments.models import Deployment
+from deployments.queries import changes_in, running_in
+from releasemgmt.accounts.commands import system
+from releasemgmt.accounts.models import User
+from releasemgmt.catalog.models import Environment, Product, ReleaseModel, Tier
+from releasemgmt.releases.commands import claim_commits, expose
+from releasemgmt.releases.models import Release
+from releasemgmt.workflow.commands import fire, lock
+
+
+def lock_changes(release: Release) -> None:
+    """Lock the release's changes, each by its number: they come before the release in the order of locks."""
+    for change in release.changes.order_by("pk"):
+        lock(change)
+
+
+def implement_changes(changes: Iterable[ChangeRequest], *, now: datetime, on_behalf_of: User | None) -> None:
+    """Begin these changes."""
+    for change in changes:
+        fire(change, "implement", actor=system(), on_behalf_of=on_behalf_of, now=now)
+
+
+def finish_changes(release: Release, *, now: datetime, on_behalf_of: User | None) -> None:
+    """End the release's changes that are being implemented: they went well."""
+    for change in changes_in(release, ChangeRequest.State.IMPLEMENTATION):
+        fire(
+            change,
+            "finish",
+            actor=system(),
+            on_behalf_of=on_behalf_of,
+            now=now,
+            outcome=ChangeRequest.Outcome.SUCCESSFUL,
+        )
+
+
+def reach_production(deployment: Deployment, *, now: datetime, on_behalf_of: User | None) -> None:
+    """Mark the deployment's release, if it was only accepted, as deployed: all that it consists of runs there."""
+    release = deployment.release and lock(deployment.release)
+    if release is None or release.state != Release.State.ACCEPTED or not _runs_whole(release, deployment):
+        return
+    facts = {"environment": deployment.environment.key, "deployment": deployment.pk}
+    release = fire(release, "deploy", actor=system(), on_behalf_of=on_behalf_of, now=now, data=facts)
+    if release.released_at is None:
+        release.released_at = deployment.finished_at
+        release.save(update_fields=["released_at"])
+    claim_commits(release, at=deployment.finished_at)
+    if release.model.exposure == ReleaseModel.ExposureMode.WITH_DEPLOYMENT:
+        expose(release, environment=deployment.environment, percent=100, actor=system(), now=now)
+
+
+def leave_production(releases: Iterable[Release], *, now: datetime, on_behalf_of: User | None) -> None:
+    """Roll back those of the releases that a rollback left without a production environment, and withdraw them."""
+    for release in sorted(releases, key=lambda release: release.pk):
+        left = lock(release)
+        if left.state in (Release.State.DEPLOYED, Release.State.CLOSED) and not _runs_somewhere(left):
+            fire(left, "roll_back", actor=system(), on_behalf_of=on_behalf_of, now=now)
+            for environment, audience, flag_key in _exposed(left):
+                step = {"audience": audience, "flag_key": flag_key}
+                expose(left, environment=environment, percent=0, actor=system(), now=now, **step)
+
+
+def releases_in(environment: Environment, product: Product) -> set[Release]:
+    """The releases of which something runs in the environment."""
+    return {each.deployment.release for each in running_in(environment, product) if each.deployment.release}
+
+
+def _runs_whole(release: Release, deployment: Deployment) -> bool:
+    there = running_in(deployment.environment, release.product, at=deployment.finished_at)
+    return set(release.builds.values_list("pk", flat=True)) <= {each.build_id for each in there}
+
+
+def _runs_somewhere(release: Release) -> bool:
+    places = Environment.objects.filter(products=release.product, tier=Tier.PRODUCTION)
+    return any(release in releases_in(environment, release.product) for environment in places)
+
+
+def _exposed(release: Release) -> Collection[tuple[Environment, str, str]]:
+    """Where, and to whom, the release is visible: the last step of each audience is above 0."""
+    last = {}
+    for step in release.exposures.select_related("environment").order_by("at", "pk"):
+        last[step.environment, step.audience, step.flag_key] = step.percent
+    return [place for place, percent in last.items() if percent]

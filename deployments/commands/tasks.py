@@ -1,0 +1,130 @@
+"""Tasks: whoever they are assigned to works on them in their order; deployers may work on any."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Exists, OuterRef
+
+from deployments.models import DeploymentPlan, DeploymentTask
+from releasemgmt.accounts import roles
+from releasemgmt.accounts.models import Scope, User
+from releasemgmt.workflow.commands import command, lock, record
+from releasemgmt.workflow.errors import Blocked, Invalid, NotPermitted, WrongState
+from releasemgmt.workflow.gates import Blocker
+
+State = DeploymentTask.State
+WAITING = DeploymentTask.depends_on.through
+#: What can be done with a task, and from which states; the target is the state that it leads to.
+ARROWS = {
+    "done": ((State.IN_PROGRESS,), State.DONE),
+    "fail": ((State.IN_PROGRESS,), State.FAILED),
+    "skip": ((State.IN_PROGRESS, State.FAILED), State.SKIPPED),
+    "retry": ((State.FAILED,), State.IN_PROGRESS),
+}
+
+
+def finish_task(task: DeploymentTask, *, actor: User, now: datetime, evidence: str = "") -> DeploymentTask:
+    """Tick a task; it is the turn of those that waited for it. After the last one the system ends the plan."""
+    with command():
+        task, is_there = _reach(task, "done", actor=actor)
+        if is_there:
+            return task
+        task.end(State.DONE, by=actor, now=now, evidence=evidence)
+        task.save()
+        begin_tasks(task.plan, now=now)
+        record(task.plan, "deployments.task.done", actor=actor, data=_facts(task), revise=True)
+        return task
+
+
+def fail_task(task: DeploymentTask, *, reason: str, actor: User, now: datetime) -> DeploymentTask:
+    """Say that a task went wrong; it waits for a decision: retry it, skip it, or fail the plan."""
+    with command():
+        task, is_there = _reach(task, "fail", actor=actor, reason=reason)
+        if is_there:
+            return task
+        task.end(State.FAILED, by=actor, now=now, reason=reason)
+        task.save()
+        record(task.plan, "deployments.task.fail", actor=actor, data=_facts(task), revise=True)
+        return task
+
+
+def skip_task(task: DeploymentTask, *, reason: str, actor: User, now: datetime) -> DeploymentTask:
+    """Leave a task out, with a reason; those that waited for it go on."""
+    with command():
+        task, is_there = _reach(task, "skip", actor=actor, reason=reason)
+        if is_there:
+            return task
+        task.end(State.SKIPPED, by=actor, now=now, reason=reason)
+        task.save()
+        begin_tasks(task.plan, now=now)
+        record(task.plan, "deployments.task.skip", actor=actor, data=_facts(task), revise=True)
+        return task
+
+
+def retry_task(task: DeploymentTask, *, actor: User, now: datetime) -> DeploymentTask:
+    """Try a task again that failed."""
+    with command():
+        task, is_there = _reach(task, "retry", actor=actor)
+        if is_there:
+            return task
+        task.attempt += 1
+        task.reason = ""
+        task.begin(now=now)
+        task.save()
+        record(task.plan, "deployments.task.retry", actor=actor, data=_facts(task), revise=True)
+        return task
+
+
+def begin_tasks(plan: DeploymentPlan, *, now: datetime) -> None:
+    """It is the turn of every task that waits for nothing any more."""
+    ahead = WAITING.objects.filter(from_deploymenttask=OuterRef("pk"))
+    ahead = ahead.exclude(to_deploymenttask__state__in=DeploymentTask.BEHIND)
+    pending = plan.tasks.filter(~Exists(ahead), is_backout=False, state=State.PENDING)
+    pending.update(state=State.IN_PROGRESS, started_at=now, finished_at=None, finished_by=None)
+
+
+def put_back_tasks(plan: DeploymentPlan) -> None:
+    """Every task is to be done again: another attempt of the plan begins."""
+    plan.tasks.update(
+        state=State.PENDING, attempt=1, evidence="", reason="", started_at=None, finished_at=None, finished_by=None
+    )
+
+
+def _reach(task: DeploymentTask, name: str, *, actor: User, **required: str) -> tuple[DeploymentTask, bool]:
+    """The task under its plan's lock, once the step is allowed; True where it has been taken already."""
+    sources, target = ARROWS[name]
+    plan = lock(task.plan)
+    task = plan.tasks.select_related("assigned_user", "assigned_team").get(pk=task.pk)
+    task.plan = plan
+    if plan.state != DeploymentPlan.State.IN_PROGRESS:
+        raise WrongState(f"{plan} is {plan.get_state_display().lower()}, so its tasks rest.", allowed=[])
+    if not (may_work_on(task, actor)):
+        raise NotPermitted(f"You may not work on “{task}”: it is for its assignee or a deployer.")
+    if task.state == target:
+        return task, True
+    if missing := {field: f"Say the {field}." for field, said in required.items() if not said.strip()}:
+        raise Invalid(missing)
+    if task.state == State.PENDING:
+        raise Blocked(f"“{task}” has to wait.", blockers=_ahead_of(task))
+    if task.state not in sources:
+        steps = [step for step, (states, _target) in ARROWS.items() if task.state in states]
+        raise WrongState(f"“{task}” is {task.get_state_display().lower()}.", allowed=steps)
+    return task, False
+
+
+def may_work_on(task: DeploymentTask, actor: User) -> bool:
+    """Whether the task is the actor's, or the actor may deploy."""
+    return roles.deploy(actor, task.plan) or (actor.is_active and actor.has_scope(Scope.DEPLOY) and task.is_of(actor))
+
+
+def _ahead_of(task: DeploymentTask) -> list[Blocker]:
+    if task.is_backout:
+        return [Blocker("backout_task", "It belongs to the way back.")]
+    ahead = task.depends_on.exclude(state__in=DeploymentTask.BEHIND)
+    return [Blocker("waits_for_task", f"“{each}” comes first.", ("deployer",)) for each in ahead]
+
+
+def _facts(task: DeploymentTask) -> dict[str, object]:
+    facts = {"task": task.pk, "title": task.title, "attempt": task.attempt}
+    return facts | {name: value for name in ("evidence", "reason") if (value := getattr(task, name))}

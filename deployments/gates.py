@@ -1,0 +1,136 @@
+"""The gates of plans, and those that running deployments put on releases. Each is called with the time to judge by."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from approvals.models import ChangeRequest
+from approvals.queries import sign_off_blockers
+from deployments.models import Deployment, DeploymentPlan, DeploymentTask
+from releasemgmt.accounts.models import Role
+from releasemgmt.catalog.models import Tier
+from releasemgmt.releases.models import Release
+from releasemgmt.workflow.gates import Blocker
+
+MANAGER, DEPLOYER = Role.RELEASE_MANAGER.value, Role.DEPLOYER.value
+#: Scheduled or later.
+CHANGE_UNDER_WAY = (
+    ChangeRequest.State.SCHEDULED,
+    ChangeRequest.State.IMPLEMENTATION,
+    ChangeRequest.State.REVIEW,
+    ChangeRequest.State.CLOSED,
+)
+MAY_REACH_PRODUCTION = (Release.State.ACCEPTED, Release.State.DEPLOYED, Release.State.CLOSED)
+
+
+def has_tasks(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """There is a task, and a backout task."""
+    there = set(plan.tasks.values_list("is_backout", flat=True))
+    missing = {False: ("no_task", "Add a task."), True: ("no_backout_task", "Add a backout task: the way back.")}
+    return [Blocker(*missing[kind], (MANAGER, DEPLOYER)) for kind in missing if kind not in there]
+
+
+def release_may_reach_production(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """For production the release is accepted, deployed or closed."""
+    release = plan.release
+    if not plan.environment.is_production or release.state in MAY_REACH_PRODUCTION:
+        return []
+    return [Blocker("release_not_accepted", f"{release} is {_words(release)}; accept it first.", (MANAGER,))]
+
+
+def latest_start_ahead(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """The latest start has not passed yet."""
+    if now <= plan.latest_start:
+        return []
+    return [Blocker("too_late", "The latest start has passed; reopen the plan and move it.", (MANAGER, DEPLOYER))]
+
+
+def scheduled_where_controlled(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """Where the environment is change-controlled, the plan was prepared and scheduled."""
+    if plan.state != DeploymentPlan.State.DRAFT or not plan.environment.change_controlled:
+        return []
+    reason = f"{plan.environment} is change-controlled: prepare and schedule the plan first."
+    return [Blocker("not_scheduled", reason, (MANAGER, DEPLOYER))]
+
+
+def release_deployable(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """The release has builds, and is neither cancelled nor on hold."""
+    release = plan.release
+    found = []
+    if release.state == Release.State.CANCELLED:
+        found.append(Blocker("release_cancelled", f"{release} is cancelled."))
+    if release.on_hold:
+        found.append(Blocker("on_hold", f"{release} is on hold: {release.hold_reason}", (MANAGER,)))
+    if not release.builds.exists():
+        found.append(Blocker("no_builds", f"{release} has no builds.", (MANAGER, Role.SERVICE.value)))
+    return found
+
+
+def sign_off_holds(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """For production the release's sign-off holds now, for its present content."""
+    return list(sign_off_blockers(plan.release, now=now)) if plan.environment.is_production else []
+
+
+def changes_ready(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """For production each change of the release is scheduled or later, and one that is scheduled is in its interval."""
+    if not plan.environment.is_production:
+        return []
+    found = []
+    for change in plan.release.changes.order_by("pk"):
+        if change.state not in CHANGE_UNDER_WAY:
+            reason = f"{change} of the release is {_words(change)}, not scheduled."
+            found.append(Blocker("change_not_scheduled", reason, (MANAGER,)))
+        elif change.state == ChangeRequest.State.SCHEDULED and not _in_interval(change, now):
+            reason = f"{change} is approved from {_at(change.planned_start)} to {_at(change.planned_end)}."
+            found.append(Blocker("outside_approved_interval", reason, (MANAGER,)))
+    return found
+
+
+def between_planned_and_latest_start(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """A scheduled plan starts neither before its planned start nor after its latest; self-service keeps no schedule."""
+    if plan.state != DeploymentPlan.State.SCHEDULED:
+        return []
+    if now < plan.planned_start:
+        return [Blocker("too_early", f"It is planned for {_at(plan.planned_start)}.", (MANAGER, DEPLOYER))]
+    return latest_start_ahead(plan, now=now)
+
+
+def environment_free(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """No other deployment of the product runs in the environment."""
+    running = Deployment.objects.running().filter(product=plan.release.product_id, environment=plan.environment_id)
+    return [environment_busy(plan, by=each) for each in running.select_related("plan", "release")]
+
+
+def environment_busy(plan: DeploymentPlan, *, by: Deployment | None = None) -> Blocker:
+    """Says who holds the environment."""
+    who = f" {by.release} ({by.plan})" if by else " something else"
+    reason = f"{plan.release.product} is being deployed to {plan.environment}:{who}. Wait until that has ended."
+    return Blocker("environment_busy", reason, (DEPLOYER,))
+
+
+def tasks_done(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """Every task is done, or was skipped with a reason."""
+    left = plan.tasks.filter(is_backout=False).exclude(state__in=DeploymentTask.BEHIND)
+    return [Blocker("task_not_done", f"“{task}” is {_words(task)}.", (DEPLOYER,)) for task in left]
+
+
+def no_production_deployment_running(release: Release, *, now: datetime) -> list[Blocker]:
+    """The release is not on its way into production at this moment."""
+    running = release.deployments.running().filter(environment__tier=Tier.PRODUCTION)
+    return [
+        Blocker("deployment_running", f"{each.plan} is deploying it to {each.environment} now.", (DEPLOYER,))
+        for each in running.select_related("plan", "environment")
+    ]
+
+
+def _in_interval(change: ChangeRequest, now: datetime) -> bool:
+    begin, end = change.planned_start, change.planned_end
+    return begin is not None and end is not None and begin <= now < end
+
+
+def _words(record: Release | ChangeRequest | DeploymentTask) -> str:
+    return str(record.state).replace("_", " ")
+
+
+def _at(instant: datetime | None) -> str:
+    return f"{instant:%Y-%m-%d %H:%M %Z}" if instant else "–"

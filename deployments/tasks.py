@@ -1,0 +1,20 @@
+"""The ticks of deployments: start what is due, end what is done."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from deployments import commands
+
+
+@shared_task
+def start_due_plans() -> None:
+    """Start the plans whose time has come; those that are too late are missed."""
+    commands.start_due_plans(timezone.now())
+
+
+@shared_task
+def finish_plans() -> None:
+    """End the plans whose last task is done."""
+    commands.finish_plans(timezone.now())
