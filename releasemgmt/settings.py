@@ -269,6 +269,10 @@ WORKFLOW_GATES: dict[str, list[str]] = {
     "releases.Release.rework": ["deployments.gates.no_production_deployment_running"],
     "releases.Release.cancel": ["deployments.gates.no_production_deployment_running"],
     "approvals.ChangeRequest.submit": ["approvals.gates.change_complete"],
+    "approvals.ChangeRequest.implement": [
+        "approvals.gates.change_approved",
+        "approvals.gates.inside_approved_interval",
+    ],
     "approvals.ChangeRequest.close": ["approvals.gates.change_reviewed"],
     "deployments.DeploymentPlan.prepare": ["deployments.gates.has_tasks"],
     "deployments.DeploymentPlan.schedule": [
@@ -287,7 +291,11 @@ WORKFLOW_GATES: dict[str, list[str]] = {
     "deployments.DeploymentPlan.succeed": ["deployments.gates.tasks_done"],
 }
 # Who hears of an event: kind -> callable(event) giving the users.
-NOTIFICATION_AUDIENCES: dict[str, str] = {}
+NOTIFICATION_AUDIENCES: dict[str, str] = {
+    "approvals.round.open": "approvals.queries.eligible_voters",
+    "approvals.round.approve": "approvals.queries.askers",
+    "approvals.round.reject": "approvals.queries.askers",
+}
 # Facts from above that raise a release's risk: callables(release) giving reasons of high risk.
 RISK_FACTS: list[str] = ["deployments.queries.risk_facts"]
 # Which votes count for a record's present content: callable(record) -> their JSON; edits ask it before and after.

@@ -32,9 +32,9 @@ class Named:
         return named and actor.is_active and actor.has_scope(Scope.WRITE) and actor.may_comment_on(obj)
 
 
-requester = Named("created_by", "requested_by", title="the requester")
-requester_or_manager = Named("created_by", "requested_by", title="the requester", also=roles.manage_releases)
-implementer = Named("implementer", title="the implementer", also=engine_only)
+by_requester = Named("created_by", "requested_by", title="the requester")
+by_requester_or_manager = Named("created_by", "requested_by", title="the requester", also=roles.manage_releases)
+by_implementer = Named("implementer", title="the implementer", also=engine_only)
 
 
 class ChangeQuerySet(models.QuerySet["ChangeRequest"]):
@@ -43,6 +43,10 @@ class ChangeQuerySet(models.QuerySet["ChangeRequest"]):
     def visible_to(self, user: User) -> ChangeQuerySet:
         """Those of the user's teams."""
         return roles.visible_to(user, self, team="product__team")
+
+    def riding_with(self, release: Release) -> ChangeQuerySet:
+        """Those that a release's round decides about, in the order of locks."""
+        return self.filter(releases=release).order_by("pk")
 
 
 class ChangeRequest(StatefulModel):
@@ -123,7 +127,7 @@ class ChangeRequest(StatefulModel):
     def owning_team_id(self) -> int | None:
         return self.product.team_id
 
-    @transition(source=State.DRAFT, target=State.ASSESSMENT, allow=requester, label="Submit")
+    @transition(source=State.DRAFT, target=State.ASSESSMENT, allow=by_requester, label="Submit")
     def submit(self) -> None:
         """Its plans are written down; it asks to be assessed."""
 
@@ -142,21 +146,21 @@ class ChangeRequest(StatefulModel):
     @transition(
         source=[State.ASSESSMENT, State.AUTHORIZATION, State.SCHEDULED],
         target=State.DRAFT,
-        allow=requester_or_manager,
+        allow=by_requester_or_manager,
         label="Revise",
         required=("reason",),
     )
     def revise(self, reason: str) -> None:
         """Something of it has to change; it will be submitted again."""
 
-    @transition(source=State.SCHEDULED, target=State.IMPLEMENTATION, allow=implementer, label="Implement")
+    @transition(source=State.SCHEDULED, target=State.IMPLEMENTATION, allow=by_implementer, label="Implement")
     def implement(self) -> None:
         """The work on it has begun."""
 
     @transition(
         source=State.IMPLEMENTATION,
         target=State.REVIEW,
-        allow=implementer,
+        allow=by_implementer,
         label="Finish",
         required=("outcome",),
     )
@@ -179,7 +183,7 @@ class ChangeRequest(StatefulModel):
     @transition(
         source=[State.DRAFT, State.ASSESSMENT, State.AUTHORIZATION, State.SCHEDULED],
         target=State.CANCELLED,
-        allow=requester_or_manager,
+        allow=by_requester_or_manager,
         label="Cancel",
         required=("reason",),
         final=True,

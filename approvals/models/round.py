@@ -68,9 +68,8 @@ class ApprovalRound(models.Model):
     #: The policies that matched, as `{"key", "version"}`, and what they ask for together: `{"role", "count", "veto"}`.
     policies = models.JSONField()
     stages = models.JSONField()
-    #: Who had worked on the content when the round opened, and the last event of each stream that was looked at.
-    editors = models.JSONField(default=list)
-    heads = models.JSONField(default=dict)
+    #: Who had worked on the content when the round opened: stream → `{"seq": its last event then, "people": [ids]}`.
+    editors = models.JSONField(default=dict)
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN, editable=False)
     opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     opened_at = models.DateTimeField()

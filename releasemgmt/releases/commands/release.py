@@ -19,20 +19,21 @@ from releasemgmt.releases.models import Build, DefectLink, KnownDefect, Release,
 from releasemgmt.workflow import fsm
 from releasemgmt.workflow.commands import command, create, edit, fire, lock, permit, record
 from releasemgmt.workflow.errors import Conflict, Invalid, WrongState
+from releasemgmt.workflow.models import Aggregate
 
 State = Release.State
 EDITABLE = {State.PLANNED, State.BUILT, State.INTEGRATION_TESTED, State.ACCEPTED}
 
 
 @contextmanager
-def material(release: Release, *, void_signoffs: bool) -> Iterator[None]:
+def material(signed: Aggregate, *, void_signoffs: bool) -> Iterator[None]:
     """Around an edit of what people signed: refused with their names if it voids a vote that nobody said may go."""
     live = import_string(settings.SIGN_OFFS)
-    before = live(release)
+    before = live(signed)
     yield
     if not before or void_signoffs:
         return
-    remaining = [vote["id"] for vote in live(release)]
+    remaining = [vote["id"] for vote in live(signed)]
     if lost := [vote for vote in before if vote["id"] not in remaining]:
         names = ", ".join(sorted({vote["voter"] for vote in lost}))
         raise Conflict(
