@@ -300,6 +300,33 @@ def test_two_versions_of_one_commit_are_one_release(product: Product, ci: Any, n
     assert list(Release.objects.values_list("version", flat=True)) == ["1.0.2"]
 
 
+def test_an_earlier_name_of_a_release_that_is_there_is_its_alias(product: Product, ci: Any, now: datetime) -> None:
+    send_commits(product, commits=LINE, actor=ci, now=now)
+    later, earlier = past("v1.0.2", 3, day=6), past("1.0.2", 3, day=5)
+    import_past(product, releases=[later], actor=someone("administrator"), now=now)
+    again = import_past(product, releases=[earlier, later], actor=someone("administrator"), now=now)
+    assert (again.new, again.present, again.aliases) == ([], ["v1.0.2"], ["1.0.2"])
+    assert owners(product)[3] == "v1.0.2"
+
+
+def test_what_two_releases_wait_for_is_the_earlier_ones(product: Product, ci: Any, now: datetime) -> None:
+    send_commits(product, commits=LINE[2:], actor=ci, now=now)
+    for version, tip, day in (("2.0", 4, 9), ("1.0", 3, 5)):
+        import_past(product, releases=[past(version, tip, day=day)], actor=someone("administrator"), now=now)
+    assert MissingCommit.objects.values_list("release__version", "sha").get() == ("1.0", sha(2))
+    send_commits(product, commits=LINE, actor=ci, now=now)
+    assert owners(product) == {1: "1.0", 2: "1.0", 3: "1.0", 4: "2.0"}
+
+
+def test_the_later_of_two_waiting_releases_gets_only_what_the_earlier_lacks(
+    product: Product, ci: Any, now: datetime
+) -> None:
+    given = [past("2.0", 4, day=9), past("1.0", 2, day=5)]
+    import_past(product, releases=given, actor=someone("administrator"), now=now)
+    send_commits(product, commits=LINE, actor=ci, now=now)
+    assert owners(product) == {1: "1.0", 2: "1.0", 3: "2.0", 4: "2.0"}
+
+
 def test_the_tag_of_a_release_that_is_known_by_its_build_is_an_alias(product: Product, ci: Any, now: datetime) -> None:
     send_commits(product, commits=LINE, actor=ci, now=now)
     ship(release_of(product, "2.0", 4, now=now), at=now)

@@ -103,9 +103,9 @@ def claim_commits(release: Release, *, at: datetime | None = None) -> None:
 
 
 def claim(product: Product, claims: Iterable[Claim]) -> None:
-    """Carry out claims, the earliest first, under the product's lock; other releases lose what they no longer own."""
-    claims = sorted(claims, key=lambda each: (each.at is None, each.at))
-    graph = _claimable(product, since=claims[0].at)
+    """Carry out claims under the product's lock, in any order; other releases lose what they no longer own."""
+    claims = list(claims)
+    graph = _claimable(product, since=min((each.at for each in claims if each.at), default=None))
     beyond: list[tuple[Claim, set[str]]] = []
     for each in claims:
         nodes, outside = walk(each.tips, graph, through=partial(_yields_to, at=each.at))
