@@ -8,6 +8,7 @@ import dj_database_url
 import dj_email_url
 import structlog
 from csp.constants import NONE, SELF
+from django.urls import reverse_lazy
 
 from releasemgmt import env
 
@@ -32,7 +33,7 @@ INSTALLED_APPS = [
     "releasemgmt.workflow",
     "unfold",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "releasemgmt.portal.apps.SiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -59,6 +60,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "releasemgmt.web.middleware.TimeZoneMiddleware",
 ]
 
 ROOT_URLCONF = "releasemgmt.urls"
@@ -161,11 +163,62 @@ STORAGES = {
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
+
+
+def _link(title: str, icon: str, name: str) -> dict[str, Any]:
+    """An entry of the side bar: an address by its URL name."""
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}")}
+
+
 UNFOLD = {
     "SITE_TITLE": "Release management",
     "SITE_HEADER": "Release management",
+    "SITE_SYMBOL": "rocket_launch",
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "STYLES": ["/static/portal/portal.css"],
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "items": [
+                    _link("What waits for me", "home", "index"),
+                    _link("Releases", "rocket_launch", "releases_release_changelist"),
+                    _link("Change requests", "edit_note", "approvals_changerequest_changelist"),
+                    _link("Approvals", "how_to_vote", "approvals_approvalround_changelist"),
+                    _link("Known defects", "bug_report", "releases_knowndefect_changelist"),
+                ]
+            },
+            {
+                "title": "Deployment",
+                "separator": True,
+                "items": [
+                    _link("Plans", "event", "deployments_deploymentplan_changelist"),
+                    _link("Deployments", "move_up", "deployments_deployment_changelist"),
+                    _link("What runs where", "grid_view", "deployments_deployment_matrix"),
+                ],
+            },
+            {
+                "title": "Catalog",
+                "separator": True,
+                "items": [
+                    _link("Products", "category", "catalog_product_changelist"),
+                    _link("Environments", "dns", "catalog_environment_changelist"),
+                    _link("Release models", "rule", "catalog_releasemodel_changelist"),
+                    _link("Approval policies", "gavel", "approvals_approvalpolicy_changelist"),
+                ],
+            },
+            {
+                "title": "People and trail",
+                "separator": True,
+                "items": [
+                    _link("Users", "person", "accounts_user_changelist"),
+                    _link("Teams", "group", "accounts_team_changelist"),
+                    _link("Inbox", "inbox", "notifications_delivery_changelist"),
+                    _link("Events", "history", "workflow_event_changelist"),
+                ],
+            },
+        ]
+    },
 }
 
 # --- mail ------------------------------------------------------------------------------------------------------------
@@ -284,6 +337,7 @@ WORKFLOW_GATES: dict[str, list[str]] = {
         "deployments.gates.release_may_reach_production",
         "deployments.gates.release_deployable",
         "deployments.gates.sign_off_holds",
+        "deployments.gates.no_blocking_defect",
         "deployments.gates.changes_ready",
         "deployments.gates.between_planned_and_latest_start",
         "deployments.gates.environment_free",

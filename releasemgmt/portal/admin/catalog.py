@@ -1,0 +1,145 @@
+"""The catalog: products with their components, environments, release models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path
+
+from releasemgmt.accounts import roles
+from releasemgmt.accounts.models import Team, User
+from releasemgmt.catalog import commands
+from releasemgmt.catalog.models import Environment, Product, ReleaseModel, Tier
+from releasemgmt.web.admin import ReadOnlyAdmin, RecordAdmin, actor_of, attempt
+from releasemgmt.workflow.models import Aggregate
+
+
+class EnvironmentEditForm(forms.Form):
+    """What can be edited of an environment."""
+
+    name = forms.CharField(max_length=100)
+    tier = forms.ChoiceField(choices=Tier.choices)
+    rank = forms.IntegerField(min_value=0, max_value=32_767, help_text="Lower ranks come first.")
+    time_zone = forms.CharField(max_length=64, initial="UTC")
+    change_controlled = forms.BooleanField(required=False, initial=True)
+
+
+class EnvironmentForm(EnvironmentEditForm):
+    """A new environment."""
+
+    key = forms.SlugField(max_length=40)
+    field_order = ("key",)
+
+
+class ProductEditForm(forms.Form):
+    """What can be edited of a product."""
+
+    name = forms.CharField(max_length=100)
+    time_zone = forms.CharField(max_length=64, initial="UTC")
+    repository_url = forms.URLField(max_length=500, required=False, assume_scheme="https")
+    environments = forms.ModelMultipleChoiceField(
+        Environment.objects.all(), required=False, help_text="None chosen on a new product means all."
+    )
+
+
+class ProductForm(ProductEditForm):
+    """A new product."""
+
+    key = forms.SlugField(max_length=40)
+    team = forms.ModelChoiceField(Team.objects.all())
+    field_order = ("key", "name", "team")
+
+
+class ComponentForm(forms.Form):
+    """A new component."""
+
+    key = forms.SlugField(max_length=60)
+    name = forms.CharField(max_length=100, required=False)
+
+
+@admin.register(Environment)
+class EnvironmentAdmin(RecordAdmin):
+    """Environments."""
+
+    list_display = ("key", "name", "tier", "rank", "time_zone", "change_controlled")
+    list_filter = ("tier",)
+    search_fields = ("key", "name")
+    add_form = EnvironmentForm
+    edit_form = EnvironmentEditForm
+
+    def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
+        return commands.create_environment(actor=actor, **fields)
+
+    def edit(self, obj: Environment, fields: dict[str, Any], *, actor: User) -> Any:
+        return commands.edit_environment(obj, changes=fields, actor=actor)
+
+    def facts(self, obj: Environment) -> list[tuple[str, Any]]:
+        controlled = "yes" if obj.change_controlled else "no"
+        return [("Key", obj.key), ("Tier", obj.get_tier_display()), ("Change-controlled", controlled)]
+
+
+@admin.register(Product)
+class ProductAdmin(RecordAdmin):
+    """Products."""
+
+    record_template = "portal/product.html"
+    list_display = ("key", "name", "team", "default_model")
+    list_filter = ("team",)
+    search_fields = ("key", "name")
+    add_form = ProductForm
+    edit_form = ProductEditForm
+
+    def visible(self, user: User) -> QuerySet[Product]:
+        return roles.visible_to(user, Product.objects.select_related("team", "default_model"), team="team")
+
+    def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
+        fields["environments"] = list(fields["environments"]) or None
+        return commands.create_product(actor=actor, **fields)
+
+    def initial(self, obj: Product) -> dict[str, Any]:
+        return {**super().initial(obj), "environments": obj.environments.all()}
+
+    def edit(self, obj: Product, fields: dict[str, Any], *, actor: User) -> Any:
+        fields["environments"] = list(fields["environments"])
+        return commands.edit_product(obj, changes=fields, actor=actor)
+
+    def facts(self, obj: Product) -> list[tuple[str, Any]]:
+        return [
+            ("Key", obj.key),
+            ("Team", obj.team),
+            ("Default model", obj.default_model),
+            ("Repository", obj.repository_url),
+            ("Time zone", obj.time_zone),
+        ]
+
+    def panels(self, request: HttpRequest, obj: Product) -> dict[str, Any]:
+        return {"components": obj.components.all(), "environments": obj.environments.all()}
+
+    def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
+        return [path("<int:pk>/components/", wrap(self.component_view), name=f"{name}_component")]
+
+    def component_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """A new component."""
+        product = self.found(request, pk)
+        form = self.bound(ComponentForm, request)
+        if request.method == "POST" and form.is_valid():
+            act = partial(commands.create_component, product, actor=actor_of(request), **form.cleaned_data)
+            if attempt(request, act, done="The component is there.", form=form):
+                return HttpResponseRedirect(self.address(product))
+        title = f"New component of {product}"
+        return self.form_page(request, form, title=title, button="Create", back=self.address(product))
+
+
+@admin.register(ReleaseModel)
+class ReleaseModelAdmin(ReadOnlyAdmin):
+    """Release models, to read; new versions come over the API."""
+
+    list_display = ("key", "version", "name", "sign_off", "review")
+    fields = (*list_display, "suites", "documents", "exposure", "smoke_in_target")
+    readonly_fields = fields

@@ -1,0 +1,132 @@
+"""Change requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from approvals import commands
+from approvals.models import ChangeRequest
+from approvals.queries import current_round, standing
+from releasemgmt.accounts.models import User
+from releasemgmt.catalog.models import Component, Environment, Product
+from releasemgmt.portal.admin.releases import visible_products
+from releasemgmt.releases.models import Release
+from releasemgmt.web.admin import PersonalForm, RecordAdmin
+from releasemgmt.workflow.models import Aggregate
+
+WHEN = {"widget": forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"), "required": False}
+
+
+def text(rows: int = 4) -> forms.CharField:
+    """A field for some paragraphs."""
+    return forms.CharField(widget=forms.Textarea(attrs={"rows": rows}), required=False)
+
+
+class ChangeForm(PersonalForm):
+    """A change request, new or in draft."""
+
+    product = forms.ModelChoiceField(Product.objects.none())
+    title = forms.CharField(max_length=200)
+    releases = forms.ModelMultipleChoiceField(Release.objects.none(), required=False, label="Rides with")
+    justification = text()
+    impact = text()
+    implementation_plan = text()
+    test_plan = text()
+    backout_plan = text()
+    environments = forms.ModelMultipleChoiceField(Environment.objects.all(), required=False)
+    components = forms.ModelMultipleChoiceField(Component.objects.none(), required=False)
+    planned_start = forms.DateTimeField(**WHEN)
+    planned_end = forms.DateTimeField(**WHEN)
+    outage_expected = forms.BooleanField(required=False)
+    outage_minutes = forms.IntegerField(min_value=1, required=False)
+    implementer = forms.ModelChoiceField(User.objects.none(), required=False)
+
+    def choose(self, user: User, record: ChangeRequest | None) -> None:
+        products = visible_products(user)
+        querysets: dict[str, QuerySet[Any]] = {
+            "product": products,
+            "releases": Release.objects.filter(product__in=products).exclude(state__in=["closed", "cancelled"]),
+            "components": Component.objects.filter(product__in=products).select_related("product"),
+            "implementer": User.objects.filter(is_active=True, kind=User.Kind.HUMAN),
+        }
+        for name, rows in querysets.items():
+            if name in self.fields:
+                field: Any = self.fields[name]
+                field.queryset = rows
+
+
+class ChangeEditForm(ChangeForm):
+    """What can be edited of a change; its product stays."""
+
+    product = None  # type: ignore[assignment]
+    void_signoffs = forms.BooleanField(
+        required=False, label="Void sign-offs", help_text="Tick it if this edit may void votes that have been given."
+    )
+
+
+@admin.register(ChangeRequest)
+class ChangeAdmin(RecordAdmin):
+    """Change requests."""
+
+    record_template = "portal/change.html"
+    pipeline = ("draft", "assessment", "authorization", "scheduled", "implementation", "review", "closed")
+    list_display = ("number", "product", "title", "type", "state", "risk", "planned_start", "created_at")
+    list_filter = ("state", "type", "risk", "product")
+    search_fields = ("title",)
+    ordering = ("-created_at", "-id")
+    add_form = ChangeForm
+    edit_form = ChangeEditForm
+    transition_commands = commands.TRANSITIONS
+
+    def visible(self, user: User) -> QuerySet[ChangeRequest]:
+        return ChangeRequest.objects.visible_to(user).select_related(
+            "product__team", "created_by", "requested_by", "implementer"
+        )
+
+    def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
+        return commands.create_change(actor=actor, now=timezone.now(), **_lists(fields))
+
+    def initial(self, obj: ChangeRequest) -> dict[str, Any]:
+        names = set(ChangeEditForm.base_fields) - {"void_signoffs"}
+        many = {"releases", "environments", "components"}
+        return {name: getattr(obj, name).all() if name in many else getattr(obj, name) for name in names}
+
+    def edit(self, obj: ChangeRequest, fields: dict[str, Any], *, actor: User) -> Any:
+        void = fields.pop("void_signoffs")
+        return commands.edit_change(obj, changes=_lists(fields), actor=actor, now=timezone.now(), void_signoffs=void)
+
+    def facts(self, obj: ChangeRequest) -> list[tuple[str, Any]]:
+        return [
+            ("Product", obj.product),
+            ("Type", obj.get_type_display()),
+            ("Risk", obj.get_risk_display()),
+            ("Requested by", obj.requested_by),
+            ("Implementer", obj.implementer),
+            ("Planned start", obj.planned_start),
+            ("Planned end", obj.planned_end),
+            ("Outage", f"{obj.outage_minutes or '?'} minutes" if obj.outage_expected else "none expected"),
+            ("Outcome", obj.get_outcome_display()),
+        ]
+
+    def panels(self, request: HttpRequest, obj: ChangeRequest) -> dict[str, Any]:
+        round = current_round(obj)
+        return {
+            "texts": [
+                (name.replace("_", " ").capitalize(), getattr(obj, name))
+                for name in ("justification", "impact", "implementation_plan", "test_plan", "backout_plan", "review")
+            ],
+            "releases": obj.releases.select_related("product").order_by("pk"),
+            "round": round,
+            "standing": standing(round, subject=obj) if round else None,
+        }
+
+
+def _lists(fields: dict[str, Any]) -> dict[str, Any]:
+    """Query sets of the form as lists of rows."""
+    return {name: list(value) if isinstance(value, QuerySet) else value for name, value in fields.items()}

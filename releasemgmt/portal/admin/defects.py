@@ -1,0 +1,91 @@
+"""Known defects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from releasemgmt.accounts.models import User
+from releasemgmt.catalog.models import Component, Environment, Product
+from releasemgmt.portal.admin.releases import visible_products
+from releasemgmt.releases import commands
+from releasemgmt.releases.models import KnownDefect
+from releasemgmt.web.admin import PersonalForm, RecordAdmin
+from releasemgmt.workflow.models import Aggregate
+
+
+class DefectEditForm(PersonalForm):
+    """What can be edited of a known defect."""
+
+    title = forms.CharField(max_length=200)
+    severity = forms.ChoiceField(choices=KnownDefect.Severity.choices, initial=KnownDefect.Severity.MINOR)
+    component = forms.ModelChoiceField(Component.objects.none(), required=False)
+    symptom = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), required=False)
+    cause = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), required=False)
+    workaround = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), required=False)
+    detected_in = forms.ModelChoiceField(Environment.objects.all(), required=False)
+    external_reference = forms.CharField(max_length=500, required=False)
+
+    def choose(self, user: User, record: KnownDefect | None) -> None:
+        components: Any = self.fields["component"]
+        rows = Component.objects.filter(product__in=visible_products(user)).select_related("product")
+        components.queryset = rows.filter(product=record.product) if record else rows
+
+
+class DefectForm(DefectEditForm):
+    """A new known defect."""
+
+    product = forms.ModelChoiceField(Product.objects.none())
+    field_order = ("product",)
+
+    def choose(self, user: User, record: KnownDefect | None) -> None:
+        super().choose(user, record)
+        products: Any = self.fields["product"]
+        products.queryset = visible_products(user)
+
+
+@admin.register(KnownDefect)
+class DefectAdmin(RecordAdmin):
+    """Known defects."""
+
+    record_template = "portal/defect.html"
+    pipeline = ("open", "workaround_available", "fixed", "verified", "closed")
+    list_display = ("number", "product", "title", "severity", "state", "opened_at")
+    list_filter = ("state", "severity", "product")
+    search_fields = ("title", "symptom", "external_reference")
+    ordering = ("-created_at", "-id")
+    add_form = DefectForm
+    edit_form = DefectEditForm
+
+    def visible(self, user: User) -> QuerySet[KnownDefect]:
+        return KnownDefect.objects.visible_to(user).select_related(
+            "product__team", "component", "detected_in", "reported_by"
+        )
+
+    def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
+        return commands.create_defect(actor=actor, now=timezone.now(), **fields)
+
+    def edit(self, obj: KnownDefect, fields: dict[str, Any], *, actor: User) -> Any:
+        return commands.edit_defect(obj, changes=fields, actor=actor, now=timezone.now())
+
+    def facts(self, obj: KnownDefect) -> list[tuple[str, Any]]:
+        return [
+            ("Product", obj.product),
+            ("Component", obj.component),
+            ("Severity", obj.get_severity_display()),
+            ("Detected in", obj.detected_in),
+            ("Opened", obj.opened_at),
+            ("Reported by", obj.reported_by),
+            ("Reference", obj.external_reference),
+        ]
+
+    def panels(self, request: HttpRequest, obj: KnownDefect) -> dict[str, Any]:
+        return {
+            "texts": [("Symptom", obj.symptom), ("Cause", obj.cause), ("Workaround", obj.workaround)],
+            "links": obj.release_links.select_related("release__product").order_by("-release_id"),
+        }

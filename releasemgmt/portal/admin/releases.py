@@ -1,0 +1,242 @@
+"""The release: its list, its page with everything that hangs on it, and its forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from approvals import commands as approvals
+from approvals.queries import current_round, standing
+from releasemgmt.accounts import roles
+from releasemgmt.accounts.models import User
+from releasemgmt.catalog.models import Component, Product
+from releasemgmt.releases import commands, queries
+from releasemgmt.releases.models import Build, DefectLink, Document, KnownDefect, Release, Risk
+from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt
+from releasemgmt.workflow.models import Aggregate
+
+COMMITS_SHOWN = 50
+
+
+def visible_products(user: User) -> QuerySet[Product]:
+    """The products that a person can choose."""
+    return roles.visible_to(user, Product.objects.all(), team="team")
+
+
+class ReleaseForm(PersonalForm):
+    """A new release."""
+
+    product = forms.ModelChoiceField(Product.objects.none())
+    version = forms.CharField(max_length=100)
+    title = forms.CharField(max_length=200, required=False)
+    type = forms.ChoiceField(choices=Release.Type.choices, initial=Release.Type.MINOR)
+    components = forms.ModelMultipleChoiceField(Component.objects.none(), required=False)
+    description = forms.CharField(widget=forms.Textarea(attrs={"rows": 4}), required=False)
+    target_date = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    database_change = forms.ChoiceField(choices=Release.DatabaseChange.choices)
+
+    def choose(self, user: User, record: Any) -> None:
+        products: Any = self.fields["product"]
+        products.queryset = visible_products(user)
+        components: Any = self.fields["components"]
+        components.queryset = Component.objects.filter(product__in=visible_products(user)).select_related("product")
+        components.label_from_instance = lambda component: f"{component.product}: {component.key}"
+
+
+class ReleaseEditForm(PersonalForm):
+    """What can be edited of a release; its state, votes and evidence are not here."""
+
+    title = forms.CharField(max_length=200, required=False)
+    description = forms.CharField(widget=forms.Textarea(attrs={"rows": 4}), required=False)
+    type = forms.ChoiceField(choices=Release.Type.choices)
+    components = forms.ModelMultipleChoiceField(Component.objects.none(), required=False)
+    release_manager = forms.ModelChoiceField(User.objects.none(), required=False)
+    target_date = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    database_change = forms.ChoiceField(choices=Release.DatabaseChange.choices)
+    risk = forms.ChoiceField(choices=Risk.choices, help_text="It may be raised, never lowered.")
+    train = forms.CharField(max_length=100, required=False)
+    on_hold = forms.BooleanField(required=False)
+    hold_reason = forms.CharField(max_length=500, required=False)
+    void_signoffs = forms.BooleanField(
+        required=False, label="Void sign-offs", help_text="Tick it if this edit may void votes that have been given."
+    )
+
+    def choose(self, user: User, record: Release) -> None:
+        components: Any = self.fields["components"]
+        components.queryset = record.product.components.all()
+        people: Any = self.fields["release_manager"]
+        held = {"role_assignments__role": "release_manager", "role_assignments__team": record.product.team_id}
+        people.queryset = User.objects.filter(is_active=True, **held).distinct()
+
+
+class DocumentForm(forms.Form):
+    """A document in Markdown."""
+
+    body = forms.CharField(widget=forms.Textarea(attrs={"rows": 18}), required=False, label="Text (Markdown)")
+    void_signoffs = forms.BooleanField(
+        required=False, label="Void sign-offs", help_text="Tick it if this edit may void votes that have been given."
+    )
+
+
+class BuildsForm(PersonalForm):
+    """Which builds the release consists of."""
+
+    builds = forms.ModelMultipleChoiceField(Build.objects.none(), required=False)
+
+    def choose(self, user: User, record: Release) -> None:
+        builds: Any = self.fields["builds"]
+        known = Build.objects.filter(product=record.product, status=Build.Status.SUCCEEDED)
+        builds.queryset = known.select_related("component").order_by("-built_at", "-pk")
+        builds.label_from_instance = lambda build: f"{build.component.key} {build.digest[7:19]} {build.artifact_uri}"
+
+
+class DefectLinkForm(PersonalForm):
+    """What a known defect means for the release."""
+
+    defect = forms.ModelChoiceField(KnownDefect.objects.none())
+    relation = forms.ChoiceField(choices=DefectLink.Relation.choices)
+    disposition = forms.ChoiceField(choices=DefectLink.Disposition.choices)
+    reason = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), required=False)
+    accepted_until = forms.DateTimeField(
+        required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+    )
+    void_signoffs = forms.BooleanField(required=False, label="Void sign-offs")
+
+    def choose(self, user: User, record: Release) -> None:
+        defects: Any = self.fields["defect"]
+        defects.queryset = KnownDefect.objects.filter(product=record.product).order_by("-pk")
+        defects.label_from_instance = lambda defect: f"{defect} {defect.title}"
+
+
+@admin.register(Release)
+class ReleaseAdmin(RecordAdmin):
+    """Releases."""
+
+    record_template = "portal/release.html"
+    pipeline = ("planned", "built", "integration_tested", "accepted", "deployed", "closed")
+    list_display = ("number", "product", "version", "title", "state", "risk", "on_hold", "created_at")
+    list_filter = ("state", "type", "risk", "on_hold", "product")
+    search_fields = ("version", "title", "product__key")
+    ordering = ("-created_at", "-id")
+    add_form = ReleaseForm
+    edit_form = ReleaseEditForm
+    transition_commands = {
+        "close": lambda release, *, actor, now, review="": commands.close(release, review=review, actor=actor, now=now)
+    }
+
+    def visible(self, user: User) -> QuerySet[Release]:
+        return Release.objects.visible_to(user).select_related(
+            "product__team", "model", "release_manager", "created_by", "requested_by"
+        )
+
+    def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
+        return commands.create_release(actor=actor, now=timezone.now(), **fields)[0]
+
+    def initial(self, obj: Release) -> dict[str, Any]:
+        names = set(ReleaseEditForm.base_fields) - {"components", "void_signoffs"}
+        return {**{name: getattr(obj, name) for name in names}, "components": obj.components.all()}
+
+    def edit(self, obj: Release, fields: dict[str, Any], *, actor: User) -> Any:
+        void = fields.pop("void_signoffs")
+        fields["components"] = list(fields["components"])
+        return commands.edit_release(obj, changes=fields, actor=actor, now=timezone.now(), void_signoffs=void)
+
+    def facts(self, obj: Release) -> list[tuple[str, Any]]:
+        return [
+            ("Product", obj.product),
+            ("Version", obj.version),
+            ("Type", obj.get_type_display()),
+            ("Risk", obj.get_risk_display()),
+            ("Model", obj.model),
+            ("Release manager", obj.release_manager),
+            ("Requested by", obj.requested_by or obj.created_by),
+            ("Database change", obj.get_database_change_display()),
+            ("Target date", obj.target_date),
+            ("Train", obj.train),
+            ("Cycle", obj.cycle),
+            ("Released", obj.released_at),
+        ]
+
+    def panels(self, request: HttpRequest, obj: Release) -> dict[str, Any]:
+        written = {document.kind: document for document in obj.documents.select_related("updated_by")}
+        wanted = {entry["kind"] for entry in obj.model.documents}
+        round = current_round(obj)
+        commits = list(obj.commits.order_by("-committed_at", "-pk")[: COMMITS_SHOWN + 1])
+        return {
+            "documents": [
+                {"kind": kind, "label": label, "document": written.get(kind), "wanted": kind in wanted}
+                for kind, label in Document.Kind.choices
+            ],
+            "components": obj.components.all(),
+            "builds": obj.builds.select_related("component").order_by("component__key"),
+            "suites": queries.test_plan(obj),
+            "links": obj.defect_links.select_related("defect").order_by("defect_id"),
+            "changes": obj.changes.order_by("pk"),
+            "round": round,
+            "standing": standing(round, subject=obj) if round else None,
+            "plans": obj.plans.select_related("environment").order_by("-pk")[:10],
+            "commits": commits[:COMMITS_SHOWN],
+            "more_commits": len(commits) > COMMITS_SHOWN,
+            "may_open_round": roles.manage_releases(actor_of(request), obj),
+        }
+
+    def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
+        return [
+            path("<int:pk>/documents/<str:kind>/", wrap(self.document_view), name=f"{name}_document"),
+            path("<int:pk>/builds/", wrap(self.builds_view), name=f"{name}_builds"),
+            path("<int:pk>/defects/", wrap(self.defect_view), name=f"{name}_defect"),
+            path("<int:pk>/round/", wrap(require_POST(self.round_view)), name=f"{name}_round"),
+        ]
+
+    def document_view(self, request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+        """Write one document."""
+        release = self.found(request, pk)
+        if kind not in Document.Kind.values:
+            raise Http404
+        document = release.documents.filter(kind=kind).first()
+        form = self.bound(DocumentForm, request, initial={"body": document.body if document else ""})
+        write = partial(commands.write_document, release, kind=kind, actor=actor_of(request), now=timezone.now())
+        return self._ask(request, form, release, write, title=f"{Document.Kind(kind).label}: {release}")
+
+    def builds_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Choose the builds."""
+        release = self.found(request, pk)
+        form = self.bound(BuildsForm, request, initial={"builds": release.builds.all()}, record=release)
+
+        def choose(builds: Any) -> Release:
+            return commands.set_builds(release, builds=list(builds), actor=actor_of(request), now=timezone.now())
+
+        return self._ask(request, form, release, choose, title=f"Builds of {release}")
+
+    def defect_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Say what a defect means for the release."""
+        release = self.found(request, pk)
+        form = self.bound(DefectLinkForm, request, record=release, initial=request.GET.dict())
+        link = partial(commands.link_defect, release, actor=actor_of(request), now=timezone.now())
+        return self._ask(request, form, release, link, title=f"Known defect of {release}")
+
+    def round_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Open the first round of sign-off, or the next where the last no longer holds."""
+        release = self.found(request, pk)
+        act = partial(approvals.open_round, release, actor=actor_of(request), now=timezone.now())
+        round = attempt(request, act, done="The reviewers are asked.")
+        where = reverse("admin:approvals_approvalround_change", args=[round.pk]) if round else self.address(release)
+        return HttpResponseRedirect(where)
+
+    def _ask(
+        self, request: HttpRequest, form: forms.Form, release: Release, act: Callable[..., Any], *, title: str
+    ) -> HttpResponse:
+        """Show a form; once it is filled in, call the command with its fields and go back to the release."""
+        sent = request.method == "POST" and form.is_valid()
+        if sent and attempt(request, partial(act, **form.cleaned_data), done="Saved.", form=form):
+            return HttpResponseRedirect(self.address(release))
+        return self.form_page(request, form, title=title, button="Save", back=self.address(release))

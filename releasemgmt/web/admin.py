@@ -1,0 +1,275 @@
+"""The base of every admin page: it shows records and calls commands; it has no rule and writes nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from django import forms
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import path, reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+from unfold.admin import ModelAdmin
+
+from releasemgmt.workflow import commands, fsm, queries
+from releasemgmt.workflow.errors import Invalid, Refused
+from releasemgmt.workflow.models import Aggregate, StatefulModel
+
+if TYPE_CHECKING:
+    from releasemgmt.accounts.models import User
+
+EVENTS_A_PAGE = 25
+
+
+def actor_of(request: HttpRequest) -> User:
+    """The person at the page; the site lets nobody else in."""
+    return cast("User", request.user)
+
+
+def attempt(request: HttpRequest, act: Callable[[], Any], *, done: str, form: forms.Form | None = None) -> Any:
+    """Call a command; a refusal becomes an error of the form, or a message, and is audited where it has to be.
+
+    Answers what the command answered, or None where it was refused.
+    """
+    try:
+        answer = act()
+    except Refused as refused:
+        commands.refuse(actor_of(request), refused, subject=request.path)
+        fields = refused.errors if isinstance(refused, Invalid) else {"": refused.detail}
+        for name, reason in fields.items():
+            if form is not None:
+                form.add_error(name if name in form.fields else None, reason)
+            else:
+                messages.error(request, reason)
+        return None
+    if done:
+        messages.success(request, done)
+    return answer if answer is not None else True
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Lists that people look at; rows are made, changed and removed by commands only."""
+
+    list_per_page = 50
+    show_full_result_count = False
+    actions = None
+    list_filter_submit = False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.admin_site.has_permission(request)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.admin_site.has_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class RecordAdmin(ReadOnlyAdmin):
+    """A record's list and its page: state, transitions, facts, timeline and comments; forms that call commands."""
+
+    record_template = "web/record.html"
+    #: The states of the ordinary path, in order; the others are shown beside it.
+    pipeline: ClassVar[tuple[str, ...]] = ()
+    add_form: type[forms.Form] | None = None
+    edit_form: type[forms.Form] | None = None
+    transition_commands: ClassVar[Mapping[str, Callable[..., StatefulModel]]] = {}
+
+    # --- what an app says of its records ---
+
+    def visible(self, user: User) -> QuerySet[Any]:
+        """The rows that the user sees, with what the page needs."""
+        return cast("QuerySet[Any]", self.model._default_manager.all())
+
+    def facts(self, obj: Any) -> list[tuple[str, Any]]:
+        """Label and value of what stands at the head of the page."""
+        return []
+
+    def panels(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        """What the page's own template needs beside the rest."""
+        return {}
+
+    def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
+        """Call the command that makes a record."""
+        raise NotImplementedError
+
+    def edit(self, obj: Any, fields: dict[str, Any], *, actor: User) -> Any:
+        """Call the command that edits a record."""
+        raise NotImplementedError
+
+    def initial(self, obj: Any) -> dict[str, Any]:
+        """What the edit form starts with."""
+        return {name: getattr(obj, name) for name in (self.edit_form.base_fields if self.edit_form else ())}
+
+    # --- pages ---
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return self.visible(actor_of(request))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.add_form is not None and self.admin_site.has_permission(request)
+
+    def get_urls(self) -> list[Any]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}"
+        wrap = self.admin_site.admin_view
+        own = [
+            path("<int:pk>/edit/", wrap(self.edit_view), name=f"{name}_edit"),
+            path("<int:pk>/comment/", wrap(require_POST(self.comment_view)), name=f"{name}_comment"),
+            path("<int:pk>/transition/<str:transition>/", wrap(self.transition_view), name=f"{name}_transition"),
+        ]
+        return [*own, *self.extra_urls(wrap, name), *super().get_urls()]
+
+    def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
+        """URLs that only this record has."""
+        return []
+
+    def address(self, obj: Any) -> str:
+        """The record's page."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])
+
+    def found(self, request: HttpRequest, pk: Any) -> Any:
+        """The record, if the person sees it."""
+        try:
+            return self.visible(actor_of(request)).get(pk=pk)
+        except (self.model.DoesNotExist, ValueError, OverflowError) as error:
+            raise Http404 from error
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            raise Http404
+        with commands.reading():
+            obj = self.found(request, object_id)
+            context = {**self.page(request, obj, title=str(obj)), **self.panels(request, obj), **(extra_context or {})}
+            return render(request, self.record_template, context)
+
+    def page(self, request: HttpRequest, obj: Any, *, title: str) -> dict[str, Any]:
+        """The context of every page of one record."""
+        user = actor_of(request)
+        stateful = isinstance(obj, StatefulModel)
+        events = Paginator(queries.timeline(obj), EVENTS_A_PAGE)
+        events.count = obj.event_seq  # type: ignore[misc]  # the head knows how many there are
+        return {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "record": obj,
+            "address": self.address(obj),
+            "options": queries.options(obj, actor=user, now=timezone.now()) if stateful else [],
+            "steps": self.steps(obj) if stateful else [],
+            "facts": self.facts(obj),
+            "may_edit": self.edit_form is not None,
+            "may_comment": user.may_comment_on(obj),
+            "timeline": events.get_page(request.GET.get("events")),
+        }
+
+    def steps(self, obj: StatefulModel) -> list[dict[str, Any]]:
+        """The pipeline: each state of the ordinary path as past, current or to come; others stand alone."""
+        state = fsm.state_of(obj)
+        labels = dict(fsm.state_column(type(obj)).choices)
+        if state not in self.pipeline:
+            return [{"label": labels[name], "is": "past"} for name in ()] + [{"label": labels[state], "is": "aside"}]
+        place = self.pipeline.index(state)
+        return [
+            {"label": labels[name], "is": "current" if n == place else "past" if n < place else "ahead"}
+            for n, name in enumerate(self.pipeline)
+        ]
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if self.add_form is None:
+            raise Http404
+        form = self.bound(self.add_form, request, initial=request.GET.dict())
+        if request.method == "POST" and form.is_valid():
+            make = partial(self.create, form.cleaned_data, actor=actor_of(request))
+            if made := attempt(request, make, done="", form=form):
+                messages.success(request, f"{made} is there.")
+                return HttpResponseRedirect(self.address(made))
+        return self.form_page(request, form, title=f"New {self.opts.verbose_name}", button="Create")
+
+    def edit_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        obj = self.found(request, pk)
+        if self.edit_form is None:
+            raise Http404
+        form = self.bound(self.edit_form, request, initial=self.initial(obj), record=obj)
+        if request.method == "POST" and form.is_valid():
+            change = partial(self.edit, obj, form.cleaned_data, actor=actor_of(request))
+            if attempt(request, change, done="Saved.", form=form):
+                return HttpResponseRedirect(self.address(obj))
+        return self.form_page(request, form, title=f"Edit {obj}", button="Save", back=self.address(obj))
+
+    def comment_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        obj = self.found(request, pk)
+        body = request.POST.get("body", "")[:10_000]
+        attempt(request, partial(commands.comment, obj, body=body, actor=actor_of(request)), done="Comment added.")
+        return HttpResponseRedirect(self.address(obj))
+
+    def transition_view(self, request: HttpRequest, pk: int, transition: str) -> HttpResponse:
+        """GET asks for what the transition needs, or for confirmation; only POST moves the record."""
+        obj = self.found(request, pk)
+        arrow = fsm.find(obj, transition) if isinstance(obj, StatefulModel) else None
+        if arrow is None and request.method != "POST":
+            messages.info(request, f"{obj} has moved on.")
+            return HttpResponseRedirect(self.address(obj))
+        names = (*arrow.required, *arrow.optional) if arrow else ()
+        form = self.bound(transition_form(obj, arrow), request)
+        if request.method == "POST" and (form.is_valid() or not names):
+            fields = {name: form.cleaned_data[name] for name in names if form.cleaned_data.get(name)}
+            fire = self.transition_commands.get(transition) or partial(commands.fire, transition=transition)
+            act = partial(fire, obj, actor=actor_of(request), now=timezone.now(), **fields)
+            attempt(request, act, done=f"{obj}: {arrow.label.lower() if arrow else transition}, done.")
+            return HttpResponseRedirect(self.address(obj))
+        label = arrow.label if arrow else transition
+        doc = arrow.doc if arrow else ""
+        extra = {"intro": doc, "final": bool(arrow and arrow.final)}
+        return self.form_page(request, form, title=f"{label}: {obj}", button=label, back=self.address(obj), **extra)
+
+    def bound(self, form: type[forms.Form], request: HttpRequest, **options: Any) -> forms.Form:
+        """The form with what was sent; forms that need to know the person take `user` and `record`."""
+        sent = request.POST if request.method == "POST" else None
+        record = options.pop("record", None)
+        if issubclass(form, PersonalForm):
+            return form(sent, user=actor_of(request), record=record, **options)
+        return form(sent, **options)
+
+    def form_page(self, request: HttpRequest, form: forms.Form, **context: Any) -> HttpResponse:
+        back = context.pop("back", None) or reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        page = {**self.admin_site.each_context(request), "opts": self.opts, "form": form, "back": back, **context}
+        return render(request, "web/form.html", page, status=400 if form.errors else 200)
+
+
+class PersonalForm(forms.Form):
+    """A form whose choices depend on who asks and, for an edit, on the record."""
+
+    def __init__(self, *args: Any, user: User, record: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.choose(user, record)
+
+    def choose(self, user: User, record: Any) -> None:
+        """Narrow the choices to what the person sees."""
+
+
+def transition_form(obj: Any, arrow: fsm.Transition | None) -> type[forms.Form]:
+    """A form with a transition's own fields: a choice where the model has choices, else a text."""
+    fields: dict[str, forms.Field] = {}
+    for name in (*arrow.required, *arrow.optional) if arrow else ():
+        column = next((f for f in obj._meta.concrete_fields if f.name == name), None)
+        if column is not None and column.choices:
+            fields[name] = forms.ChoiceField(choices=column.choices)
+        else:
+            fields[name] = forms.CharField(widget=forms.Textarea(attrs={"rows": 4}), required=name in arrow.required)
+    return type("TransitionForm", (forms.Form,), fields)
