@@ -24,7 +24,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ca
         return response
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
-        with command():
-            record(lock(user), "accounts.user.sign_in", actor=user)
+        self.note_sign_in(user)
         response: HttpResponse = super().post_login(request, user, **kwargs)
         return response
+
+    def note_sign_in(self, user: User) -> None:
+        """Every way in is an event on the person's stream."""
+        with command():
+            record(lock(user), "accounts.user.sign_in", actor=user)

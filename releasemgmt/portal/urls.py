@@ -1,5 +1,10 @@
-"""The URLs of portal."""
+"""The URLs of the portal."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from releasemgmt.portal import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.start, name="start"),
+    path("demo/sign-in/", views.demo_sign_in, name="demo_sign_in"),
+]

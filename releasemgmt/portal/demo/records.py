@@ -1,0 +1,97 @@
+"""What surrounds the demo's releases: change requests and known defects, in each of their states."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from approvals.commands import assess, create_change, submit
+from approvals.models import ChangeRequest
+from releasemgmt.catalog.models import Tier
+from releasemgmt.portal.demo.walk import Walk
+from releasemgmt.releases import commands
+from releasemgmt.releases.models import DefectLink, KnownDefect, Release
+from releasemgmt.workflow.commands import fire
+
+
+def request_changes(walk: Walk, planned: Release) -> None:
+    """Changes in the states that the releases' own ones are not in; the first rides with the planned release."""
+    people, now = walk.stage.people, walk.now
+    draft(walk, "Count deployments and their failures", releases=[planned])
+    submit(draft(walk, "Keep a second copy of the backups"), actor=people["dana"], now=now)
+    hand_in(walk, draft(walk, "Move mail to the new relay"))
+    begun = hand_in(walk, draft(walk, "Renew the certificate of production"))
+    walk.approve(begun, "rolf")
+    fire(begun, "implement", actor=people["dario"], now=now)
+    given_up = draft(walk, "Raise the limit of uploads to 1 GiB")
+    fire(given_up, "cancel", reason="Nobody needs more than 20 MiB.", actor=people["dana"], now=now)
+
+
+def hand_in(walk: Walk, change: ChangeRequest) -> ChangeRequest:
+    """Dana submits a change and Mara assesses it; it waits for authorization, by its release's round or its own."""
+    change = submit(change, actor=walk.stage.people["dana"], now=walk.now)
+    return assess(change, actor=walk.stage.people["mara"], now=walk.now)
+
+
+def draft(walk: Walk, title: str, **fields: object) -> ChangeRequest:
+    """A change request by Dana, with all that submitting asks for."""
+    dana = walk.stage.people["dana"]
+    return create_change(
+        product=walk.stage.product,
+        title=title,
+        justification="Wanted by those who work with it every day.",
+        impact="Some seconds without the service while it restarts.",
+        implementation_plan="By the deployment procedure of the release.",
+        test_plan="The suites of the release model.",
+        backout_plan="Start the version before; data stay as they are.",
+        environments=[walk.stage.environments[Tier.PRODUCTION]],
+        components=[walk.stage.component],
+        planned_start=walk.now,
+        planned_end=walk.now + timedelta(days=30),
+        implementer=walk.stage.people["dario"],
+        actor=dana,
+        now=walk.now,
+        **fields,
+    )
+
+
+FIXED = "A filter is left out of fast lists"
+#: Title, severity, symptom, and the transitions that it has been through, with their fields.
+DEFECTS: tuple[tuple[str, str, str, tuple[tuple[str, dict[str, str]], ...]], ...] = (
+    ("Two plans can't swap their order", "minor", "The later one has to be reopened first.", ()),
+    (
+        "Times show in UTC on the phone",
+        "major",
+        "The zone of the profile is not used on narrow screens.",
+        (("offer_workaround", {"workaround": "Turn the phone, or use the desktop page."}),),
+    ),
+    (FIXED, "critical", "Lists show records that the filter hides.", (("fix", {}),)),
+    ("A long title breaks the line", "trivial", "Seen at 320 pixels.", (("fix", {}), ("verify", {}))),
+    ("Sign-in is slow", "minor", "Half a second.", (("fix", {}), ("verify", {}), ("close", {}))),
+    ("The logo is not blue", "trivial", "It is green.", (("reject", {"reason": "It is meant to be."}),)),
+)
+
+
+def report_defects(walk: Walk, *, affected: Release, fixed_in: Release) -> None:
+    """Known defects in each of their states, and a critical one that blocks the release that was tested."""
+    people, now = walk.stage.people, walk.now
+    for title, severity, symptom, life in DEFECTS:
+        defect = _defect(walk, title, severity, symptom)
+        for step, fields in life:
+            defect = fire(defect, step, actor=people["dana"], now=now, **fields)
+        if defect.title == FIXED:
+            relation = DefectLink.Relation.FIXED_IN
+            commands.link_defect(fixed_in, defect=defect, relation=relation, actor=people["dana"], now=now)
+    blocking = _defect(walk, "A plan starts twice after a restart", "critical", "Two deployments, a second apart.")
+    commands.link_defect(affected, defect=blocking, actor=people["dana"], now=now)
+
+
+def _defect(walk: Walk, title: str, severity: str, symptom: str) -> KnownDefect:
+    return commands.create_defect(
+        product=walk.stage.product,
+        component=walk.stage.component,
+        title=title,
+        severity=severity,
+        symptom=symptom,
+        actor=walk.stage.people["dana"],
+        now=walk.now,
+    )
