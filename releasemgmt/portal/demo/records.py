@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from approvals.commands import assess, create_change, submit
 from approvals.models import ChangeRequest
@@ -32,7 +33,7 @@ def hand_in(walk: Walk, change: ChangeRequest) -> ChangeRequest:
     return assess(change, actor=walk.stage.people["mara"], now=walk.now)
 
 
-def draft(walk: Walk, title: str, **fields: object) -> ChangeRequest:
+def draft(walk: Walk, title: str, **fields: Any) -> ChangeRequest:
     """A change request by Dana, with all that submitting asks for."""
     dana = walk.stage.people["dana"]
     return create_change(
@@ -56,7 +57,7 @@ def draft(walk: Walk, title: str, **fields: object) -> ChangeRequest:
 
 FIXED = "A filter is left out of fast lists"
 #: Title, severity, symptom, and the transitions that it has been through, with their fields.
-DEFECTS: tuple[tuple[str, str, str, tuple[tuple[str, dict[str, str]], ...]], ...] = (
+DEFECTS: tuple[tuple[str, str, str, tuple[tuple[str, dict[str, Any]], ...]], ...] = (
     ("Two plans can't swap their order", "minor", "The later one has to be reopened first.", ()),
     (
         "Times show in UTC on the phone",
