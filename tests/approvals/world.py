@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from approvals.commands import assess, create_change, open_round, submit, vote
@@ -45,7 +46,7 @@ class World:
         """A release that passed integration; `author` wrote its commit."""
         app = self.product.components.get()
         at = {"authored_at": NOW, "committed_at": NOW}
-        sha = f"{abs(hash(version)) % 10**16:040d}"
+        sha = sha256(version.encode()).hexdigest()[:40]
         commit = {"sha": sha, "parents": [], "author": author, "subject": "Work", **at}
         send_commits(self.product, commits=[commit], actor=self.author, now=NOW)
         build, _ = register_build(
