@@ -12,8 +12,8 @@ from deployments.commands import TaskDraft, create_plan, finish_plans, finish_ta
 from deployments.models import DeploymentPlan
 from releasemgmt.catalog.models import Tier
 from releasemgmt.integrations import junit
-from releasemgmt.portal.demo.people import Stage
 from releasemgmt.portal.demo.source import Source, folder_of
+from releasemgmt.portal.demo.stage import Stage
 from releasemgmt.releases import commands
 from releasemgmt.releases.models import Document, Release, Suite
 from releasemgmt.workflow.commands import fire

@@ -17,9 +17,9 @@ from datetime import datetime
 
 from releasemgmt.catalog.models import Product, Tier
 from releasemgmt.integrations import git
-from releasemgmt.portal.demo.people import Stage
 from releasemgmt.portal.demo.records import draft, hand_in, report_defects, request_changes
 from releasemgmt.portal.demo.source import Source, sources
+from releasemgmt.portal.demo.stage import Stage
 from releasemgmt.portal.demo.walk import DOCUMENTS, Walk
 from releasemgmt.releases import commands
 from releasemgmt.releases.models import Document, Release

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product
-from releasemgmt.portal.demo.people import give_addresses, set_up
 from releasemgmt.portal.demo.source import own_repository
+from releasemgmt.portal.demo.stage import give_addresses, set_up
 from releasemgmt.portal.demo.world import make_releases
 
 
@@ -37,7 +37,8 @@ class Command(BaseCommand):
         if repository is None:
             self.stdout.write("This copy of the source has no git history, so the demo world has no commits.")
         else:
-            call_command("import_git", repo=repository.path, product=stage.product.key, stdout=self.stdout)
+            where = {"stdout": self.stdout, "stderr": self.stderr}
+            call_command("import_git", repo=repository.path, product=stage.product.key, **where)
         waiting = make_releases(stage, repository, now=now)
         give_addresses(stage)
         self.stdout.write(
