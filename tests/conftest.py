@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +15,16 @@ from django.test import TransactionTestCase
 from approvals import shipped as policies
 from releasemgmt.catalog import shipped
 from releasemgmt.workflow import triggers
+from tests.background import Background, Mailbox
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """On SQLite the test database is a file: several connections must see it, as several processes do."""
+    """On SQLite the test database is the file of an installation: other processes find it by RELEASEMGMT_VAR."""
     if connection.vendor == "sqlite":
-        connection.settings_dict["TEST"]["NAME"] = str(tmp_path_factory.mktemp("db") / "test.sqlite3")
+        connection.settings_dict["TEST"]["NAME"] = str(tmp_path_factory.mktemp("db") / "releasemgmt.sqlite3")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -43,6 +45,22 @@ def flush_in_spite_of_triggers() -> Iterator[None]:
     patch.setattr(TransactionTestCase, "_fixture_teardown", flush_and_ship)
     yield
     patch.undo()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """A mail server; `mailbox.mails` is what it got."""
+    with Mailbox().open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def background(transactional_db: None, tmp_path: Path, mailbox: Mailbox) -> Iterator[Background]:
+    """A worker and a beat on the test database, that tick until the test ends and mail to the mailbox."""
+    processes = Background(tmp_path, EMAIL_URL=mailbox.url)
+    processes.start()
+    yield processes
+    processes.stop()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
-from django.template import TemplateDoesNotExist
+from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader import get_template
 from django.utils.module_loading import import_string
 
@@ -26,6 +26,7 @@ def every_audience_is_known(app_configs: Any, **_kwargs: Any) -> list[CheckMessa
             )
         try:
             get_template(template_of(kind))
-        except TemplateDoesNotExist:
-            found.append(Error(f"There is no template {template_of(kind)}.", id="notifications.E002"))
+        except (TemplateDoesNotExist, TemplateSyntaxError) as error:
+            told = f"The template {template_of(kind)} is missing or wrong: {error}."
+            found.append(Error(told, id="notifications.E002"))
     return found

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from releasemgmt.accounts.models import Team, User
 from releasemgmt.workflow.commands import command, lock, record
 from releasemgmt.workflow.models import Event
-
-KIND = "tests.told"
-BROKEN = "tests.broken"
-MISWORDED = "tests.misworded"
-HERE = "tests.notifications.world"
-AUDIENCES = {KIND: f"{HERE}.named", BROKEN: f"{HERE}.broken", MISWORDED: f"{HERE}.named"}
-TEMPLATES = Path(__file__).parent / "templates"
+from tests.notifications.wiring import AUDIENCES, FOLDER, KIND
 
 
 def named(event: Event) -> Iterable[User]:
@@ -46,4 +39,4 @@ def positions() -> list[tuple[int, int]]:
 def use(settings: Any) -> None:
     """Settings under which these events are heard."""
     settings.NOTIFICATION_AUDIENCES = AUDIENCES
-    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [TEMPLATES]}]
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [FOLDER]}]

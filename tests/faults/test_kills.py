@@ -1,0 +1,65 @@
+"""`kill -9` of the background work while events flow: nothing lost, nothing told twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.db.models import F
+from django.utils import timezone
+
+from releasemgmt.notifications.models import Channel, Delivery
+from releasemgmt.workflow import queries
+from releasemgmt.workflow.models import Event, Pending
+from tests.background import Background, Mailbox, eventually
+from tests.factories import TeamFactory, someone
+from tests.notifications.world import positions, tell
+
+EVENTS, KILLS = 150, 3
+
+
+@pytest.fixture
+def background(transactional_db: None, tmp_path: Path, mailbox: Mailbox) -> Iterator[Background]:
+    """The tests' own events are heard in it."""
+    processes = Background(tmp_path, settings_module="tests.notifications.installation", EMAIL_URL=mailbox.url)
+    processes.start()
+    yield processes
+    processes.stop()
+
+
+def end_leases() -> None:
+    """What a minute does that the test does not wait for."""
+    Delivery.objects.exclude(lease_until=None).update(lease_until=timezone.now())
+
+
+def test_whatever_dies_each_event_is_published_and_told_once(background: Background, mailbox: Mailbox) -> None:
+    team = TeamFactory(key="shop")
+    actor, reader = someone("release_manager", team=team), someone("contributor", team=team)
+    victims = sorted(background.running)
+    for turn in range(KILLS):
+        seen = Delivery.objects.count()
+        for n in range(EVENTS // KILLS):
+            tell(team, reader, actor=actor, news=f"{turn}-{n}")
+        eventually(lambda seen=seen: Delivery.objects.count() > seen)  # type: ignore[misc]
+        background.kill(victims[-1 - turn % len(victims)])
+        background.start()
+    for name in list(background.running):
+        background.kill(name)
+    end_leases()
+    background.start()
+
+    emails = Delivery.objects.filter(channel=Channel.EMAIL)
+    eventually(lambda: not Pending.objects.exists() and not emails.exclude(state="sent").exists())
+    log = positions()
+    assert [position for position, _event in log] == list(range(1, len(log) + 1))
+    assert sorted(event for _position, event in log) == sorted(Event.objects.values_list("pk", flat=True))
+    told = Counter(Delivery.objects.inbox_of(reader).values_list("event__data__news", flat=True))
+    assert told == {f"{turn}-{n}": 1 for turn in range(KILLS) for n in range(EVENTS // KILLS)}
+    # A sender that dies between sending and noting it sends again, as the same mail.
+    interrupted = emails.filter(attempts__gt=F("attempts") * 0 + 1).count()
+    copies = Counter(str(mail["Message-ID"]) for mail in mailbox.mails)
+    assert len(copies) == EVENTS
+    assert sum(copies.values()) - EVENTS <= interrupted
+    assert list(queries.breaks()) == []
