@@ -31,7 +31,7 @@ INSTALLED_APPS = [
     "releasemgmt.accounts",
     "releasemgmt.web",
     "releasemgmt.workflow",
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "releasemgmt.portal.apps.SiteConfig",
     "django.contrib.auth",
@@ -349,6 +349,14 @@ NOTIFICATION_AUDIENCES: dict[str, str] = {
     "approvals.round.open": "approvals.queries.eligible_voters",
     "approvals.round.approve": "approvals.queries.askers",
     "approvals.round.reject": "approvals.queries.askers",
+    "deployments.deploymentplan.hold_up": "deployments.queries.deployers",
+    "deployments.deploymentplan.start": "deployments.queries.whose_turn_it_is",
+    "deployments.task.done": "deployments.queries.whose_turn_it_is",
+    "deployments.task.skip": "deployments.queries.whose_turn_it_is",
+    "deployments.task.fail": "deployments.queries.deployers",
+    "deployments.deploymentplan.succeed": "deployments.queries.planners",
+    "deployments.deploymentplan.fail": "deployments.queries.planners",
+    "deployments.deploymentplan.miss": "deployments.queries.planners",
 }
 # Facts from above that raise a release's risk: callables(release) giving reasons of high risk.
 RISK_FACTS: list[str] = ["deployments.queries.risk_facts"]
