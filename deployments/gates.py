@@ -10,6 +10,7 @@ from deployments.models import Deployment, DeploymentPlan, DeploymentTask
 from releasemgmt.accounts.models import Role
 from releasemgmt.catalog.models import Tier
 from releasemgmt.releases.models import Release
+from releasemgmt.releases.queries import blocking_defects
 from releasemgmt.workflow.gates import Blocker
 
 MANAGER, DEPLOYER = Role.RELEASE_MANAGER.value, Role.DEPLOYER.value
@@ -69,6 +70,15 @@ def release_deployable(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
 def sign_off_holds(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
     """For production the release's sign-off holds now, for its present content."""
     return list(sign_off_blockers(plan.release, now=now)) if plan.environment.is_production else []
+
+
+def no_blocking_defect(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """For production no open blocker or critical defect affects the release, unless its acceptance holds."""
+    links = blocking_defects(plan.release, now) if plan.environment.is_production else []
+    return [
+        Blocker("blocking_defect", f"{link.defect} “{link.defect.title}” is {link.defect.severity}.", (MANAGER,))
+        for link in links
+    ]
 
 
 def changes_ready(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:

@@ -1,5 +1,19 @@
-"""The URLs of deployments."""
+"""The URLs of plans, deployments, and what is where."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from deployments.api.deployment import DeploymentViewSet
+from deployments.api.outlook import MatrixView, OutlookView
+from deployments.api.plan import PlanViewSet
+
+router = SimpleRouter()
+router.register("deployment-plans", PlanViewSet, basename="deployment-plan")
+router.register("deployments", DeploymentViewSet, basename="deployment")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("environments/matrix/", MatrixView.as_view({"get": "list"}), name="environments-matrix"),
+    path("releases/<str:number>/comparison/", OutlookView.as_view({"get": "comparison"}), name="release-comparison"),
+    path("releases/<str:number>/readiness/", OutlookView.as_view({"get": "readiness"}), name="release-readiness"),
+    *router.urls,
+]

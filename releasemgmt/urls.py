@@ -8,10 +8,11 @@ urlpatterns = [
     path("", include("releasemgmt.portal.urls")),
     path("accounts/", include("allauth.account.urls")),
     path("admin/", admin.site.urls),
+    # What an app above serves under a path of one below comes first: `environments/matrix/` is no environment.
+    path("api/v1/", include("deployments.urls")),
     path("api/v1/", include("releasemgmt.accounts.urls")),
     path("api/v1/", include("releasemgmt.catalog.urls")),
     path("api/v1/", include("releasemgmt.releases.urls")),
     path("api/v1/", include("releasemgmt.notifications.urls")),
     path("api/v1/", include("approvals.urls")),
-    path("api/v1/", include("deployments.urls")),
 ]

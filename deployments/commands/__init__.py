@@ -3,9 +3,10 @@
 from deployments.commands.plans import TaskDraft, create_plan, edit_plan
 from deployments.commands.reports import report_deployment
 from deployments.commands.running import TRANSITIONS, fail, finish_plans, reschedule, start, start_due_plans
-from deployments.commands.tasks import fail_task, finish_task, retry_task, skip_task
+from deployments.commands.tasks import STEPS, fail_task, finish_task, retry_task, skip_task
 
 __all__ = [
+    "STEPS",
     "TRANSITIONS",
     "TaskDraft",
     "create_plan",

@@ -6,31 +6,36 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from approvals.models import ChangeRequest
+from approvals.queries import riding
 from deployments.models import Deployment
-from deployments.queries import changes_in, running_in
+from deployments.queries import running_in
 from releasemgmt.accounts.commands import system
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Environment, Product, ReleaseModel, Tier
 from releasemgmt.releases.commands import claim_commits, expose
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow.commands import fire, lock
+from releasemgmt.workflow.gates import blockers
 
 
 def lock_changes(release: Release) -> None:
-    """Lock the release's changes, each by its number: they come before the release in the order of locks."""
-    for change in release.changes.order_by("pk"):
+    """Lock the changes that ride with the release: they come before it in the order of locks."""
+    for change in riding(release):
         lock(change)
 
 
-def implement_changes(changes: Iterable[ChangeRequest], *, now: datetime, on_behalf_of: User | None) -> None:
-    """Begin these changes."""
-    for change in changes:
-        fire(change, "implement", actor=system(), on_behalf_of=on_behalf_of, now=now)
+def implement_changes(
+    release: Release, *, now: datetime, on_behalf_of: User | None, leave_blocked: bool = False
+) -> None:
+    """Begin the release's changes that are scheduled; a closed gate refuses, or leaves that change where it is."""
+    for change in _riding(release, ChangeRequest.State.SCHEDULED):
+        if not (leave_blocked and blockers(change, "implement", now=now)):
+            fire(change, "implement", actor=system(), on_behalf_of=on_behalf_of, now=now)
 
 
 def finish_changes(release: Release, *, now: datetime, on_behalf_of: User | None) -> None:
     """End the release's changes that are being implemented: they went well."""
-    for change in changes_in(release, ChangeRequest.State.IMPLEMENTATION):
+    for change in _riding(release, ChangeRequest.State.IMPLEMENTATION):
         fire(
             change,
             "finish",
@@ -70,6 +75,10 @@ def leave_production(releases: Iterable[Release], *, now: datetime, on_behalf_of
 def releases_in(environment: Environment, product: Product) -> set[Release]:
     """The releases of which something runs in the environment."""
     return {each.deployment.release for each in running_in(environment, product) if each.deployment.release}
+
+
+def _riding(release: Release, state: str) -> list[ChangeRequest]:
+    return [change for change in riding(release) if change.state == state]
 
 
 def _runs_whole(release: Release, deployment: Deployment) -> bool:

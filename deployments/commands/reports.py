@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from approvals.models import ChangeRequest
 from deployments.commands.outcomes import (
     finish_changes,
     implement_changes,
@@ -15,14 +14,13 @@ from deployments.commands.outcomes import (
     releases_in,
 )
 from deployments.models import DeployedBuild, Deployment
-from deployments.queries import changes_in, covering, ran_before
+from deployments.queries import covering, ran_before
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Environment, Product
 from releasemgmt.releases.models import Build, Release
 from releasemgmt.workflow.commands import command, lock, permit, record
 from releasemgmt.workflow.errors import Conflict, Invalid
-from releasemgmt.workflow.gates import blockers
 
 Status = Deployment.Status
 #: Releases whose content was accepted, whatever came of it.
@@ -177,8 +175,6 @@ def _follow(deployment: Deployment, *, before: set[Release], actor: User, now: d
         gone = before - releases_in(deployment.environment, deployment.product)
         leave_production(gone, now=now, on_behalf_of=actor)
     elif deployment.release:
-        scheduled = changes_in(deployment.release, ChangeRequest.State.SCHEDULED)
-        open_ones = [change for change in scheduled if not blockers(change, "implement", now=now)]
-        implement_changes(open_ones, now=now, on_behalf_of=actor)
+        implement_changes(deployment.release, now=now, on_behalf_of=actor, leave_blocked=True)
         reach_production(deployment, now=now, on_behalf_of=actor)
         finish_changes(deployment.release, now=now, on_behalf_of=actor)

@@ -9,12 +9,11 @@ import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from approvals.models import ChangeRequest
 from deployments.commands.outcomes import finish_changes, implement_changes, lock_changes, reach_production
 from deployments.commands.tasks import begin_tasks, put_back_tasks
 from deployments.gates import environment_busy
 from deployments.models import DeployedBuild, Deployment, DeploymentPlan
-from deployments.queries import changes_in, running_deployment, scheduled_by, ticked_last_by
+from deployments.queries import running_deployment, scheduled_by, ticked_last_by
 from releasemgmt.accounts.commands import system
 from releasemgmt.accounts.models import Role, User
 from releasemgmt.workflow import fsm
@@ -37,8 +36,7 @@ def start(plan: DeploymentPlan, *, actor: User, now: datetime, on_behalf_of: Use
             _take_environment(plan, now=now)
             begin_tasks(plan, now=now)
             if plan.environment.is_production:
-                changes = changes_in(plan.release, ChangeRequest.State.SCHEDULED)
-                implement_changes(changes, now=now, on_behalf_of=on_behalf_of or actor)
+                implement_changes(plan.release, now=now, on_behalf_of=on_behalf_of or actor)
         return plan
 
 

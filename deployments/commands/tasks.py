@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef
@@ -24,56 +25,73 @@ ARROWS = {
 }
 
 
-def finish_task(task: DeploymentTask, *, actor: User, now: datetime, evidence: str = "") -> DeploymentTask:
+def finish_task(
+    task: DeploymentTask, *, actor: User, now: datetime, evidence: str = "", reason: str = ""
+) -> DeploymentTask:
     """Tick a task; it is the turn of those that waited for it. After the last one the system ends the plan."""
     with command():
         task, is_there = _reach(task, "done", actor=actor)
         if is_there:
             return task
-        task.end(State.DONE, by=actor, now=now, evidence=evidence)
+        task.end(State.DONE, by=actor, now=now, evidence=evidence, reason=reason)
         task.save()
         begin_tasks(task.plan, now=now)
         record(task.plan, "deployments.task.done", actor=actor, data=_facts(task), revise=True)
         return task
 
 
-def fail_task(task: DeploymentTask, *, reason: str, actor: User, now: datetime) -> DeploymentTask:
+def fail_task(
+    task: DeploymentTask, *, actor: User, now: datetime, evidence: str = "", reason: str = ""
+) -> DeploymentTask:
     """Say that a task went wrong; it waits for a decision: retry it, skip it, or fail the plan."""
     with command():
         task, is_there = _reach(task, "fail", actor=actor, reason=reason)
         if is_there:
             return task
-        task.end(State.FAILED, by=actor, now=now, reason=reason)
+        task.end(State.FAILED, by=actor, now=now, evidence=evidence, reason=reason)
         task.save()
         record(task.plan, "deployments.task.fail", actor=actor, data=_facts(task), revise=True)
         return task
 
 
-def skip_task(task: DeploymentTask, *, reason: str, actor: User, now: datetime) -> DeploymentTask:
+def skip_task(
+    task: DeploymentTask, *, actor: User, now: datetime, evidence: str = "", reason: str = ""
+) -> DeploymentTask:
     """Leave a task out, with a reason; those that waited for it go on."""
     with command():
         task, is_there = _reach(task, "skip", actor=actor, reason=reason)
         if is_there:
             return task
-        task.end(State.SKIPPED, by=actor, now=now, reason=reason)
+        task.end(State.SKIPPED, by=actor, now=now, evidence=evidence, reason=reason)
         task.save()
         begin_tasks(task.plan, now=now)
         record(task.plan, "deployments.task.skip", actor=actor, data=_facts(task), revise=True)
         return task
 
 
-def retry_task(task: DeploymentTask, *, actor: User, now: datetime) -> DeploymentTask:
+def retry_task(
+    task: DeploymentTask, *, actor: User, now: datetime, evidence: str = "", reason: str = ""
+) -> DeploymentTask:
     """Try a task again that failed."""
     with command():
         task, is_there = _reach(task, "retry", actor=actor)
         if is_there:
             return task
         task.attempt += 1
-        task.reason = ""
+        task.evidence, task.reason = evidence, reason
         task.begin(now=now)
         task.save()
         record(task.plan, "deployments.task.retry", actor=actor, data=_facts(task), revise=True)
         return task
+
+
+#: The commands by the names that the API gives them.
+STEPS: Mapping[str, Callable[..., DeploymentTask]] = {
+    "done": finish_task,
+    "fail": fail_task,
+    "skip": skip_task,
+    "retry": retry_task,
+}
 
 
 def begin_tasks(plan: DeploymentPlan, *, now: datetime) -> None:
@@ -99,7 +117,7 @@ def _reach(task: DeploymentTask, name: str, *, actor: User, **required: str) -> 
     task.plan = plan
     if plan.state != DeploymentPlan.State.IN_PROGRESS:
         raise WrongState(f"{plan} is {plan.get_state_display().lower()}, so its tasks rest.", allowed=[])
-    if not (may_work_on(task, actor)):
+    if not may_work_on(task, actor):
         raise NotPermitted(f"You may not work on “{task}”: it is for its assignee or a deployer.")
     if task.state == target:
         return task, True

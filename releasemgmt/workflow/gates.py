@@ -38,10 +38,13 @@ def key(model: type[StatefulModel], transition: str) -> str:
 
 def blockers(obj: StatefulModel, transition: str, *, now: datetime) -> list[Blocker]:
     """What keeps the transition from happening at `now`; empty means open. A gate that fails is closed."""
-    found: list[Blocker] = []
-    for path in settings.WORKFLOW_GATES.get(key(type(obj), transition), ()):
-        found.extend(_ask(path, obj, now))
-    return found
+    return [blocker for _path, found in answers(obj, transition, now=now) for blocker in found]
+
+
+def answers(obj: StatefulModel, transition: str, *, now: datetime) -> list[tuple[str, Sequence[Blocker]]]:
+    """Each gate of the transition, by its path in settings, with what it answers at `now`."""
+    paths = settings.WORKFLOW_GATES.get(key(type(obj), transition), ())
+    return [(path, _ask(path, obj, now)) for path in paths]
 
 
 def _ask(path: str, obj: StatefulModel, now: datetime) -> Sequence[Blocker]:

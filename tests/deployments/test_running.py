@@ -276,6 +276,11 @@ def test_a_start_costs_the_same_however_long_the_plan(shop: Shop, django_assert_
 def test_creating_a_plan_costs_the_same_however_long_it_is(shop: Shop, django_assert_max_num_queries: Any) -> None:
     release = shop.release("1.0")
     tasks = [TaskDraft(f"Step {n}", depends_on=(n - 1,) if n else ()) for n in range(40)]
-    facts = {"release": release, "environment": shop.production, "planned_start": at(60), "latest_start": at(90)}
+    facts: dict[str, Any] = {
+        "release": release,
+        "environment": shop.production,
+        "planned_start": at(60),
+        "latest_start": at(90),
+    }
     with django_assert_max_num_queries(12):
         create_plan(**facts, tasks=tasks, actor=shop.manager, now=at(0))

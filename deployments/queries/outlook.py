@@ -1,82 +1,21 @@
-"""What runs where, what a release would change there, and what deployments say about the next one."""
+"""What a release would change in an environment, whether it could start there, and what the last deployments say."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, Subquery
+from django.utils.module_loading import import_string
 
 from approvals.models import ChangeRequest
 from deployments.models import DeployedBuild, Deployment, DeploymentPlan
-from releasemgmt.accounts import roles
-from releasemgmt.accounts.models import User
-from releasemgmt.catalog.models import Component, Environment, Product, Tier
+from deployments.queries.places import running_in
+from releasemgmt.catalog.models import Component, Environment, Tier
 from releasemgmt.releases.models import Build, Commit, DefectLink, Release
-from releasemgmt.workflow.queries import timeline
-
-
-def running_in(environment: Environment, product: Product, *, at: datetime | None = None) -> QuerySet[DeployedBuild]:
-    """What runs of a product in an environment, now or at a past instant: one row for each component."""
-    here = Component.objects.filter(product=product).values(latest=_latest(OuterRef("pk"), environment.pk, at))
-    return _rows(here)
-
-
-def what_is_where(at: datetime | None = None, *, user: User | None = None) -> QuerySet[DeployedBuild]:
-    """What runs in every environment, now or at a past instant, as far as the user sees it: one row a component."""
-    products = Product.objects.all() if user is None else roles.visible_to(user, Product.objects.all(), team="team")
-    uses = Product.environments.through.objects.filter(product__in=products, product__components__isnull=False)
-    latest = _latest(OuterRef("product__components"), OuterRef("environment"), at)
-    return _rows(uses.values(latest=latest)).order_by(
-        "environment__rank", "environment__key", "deployment__product__key", "component__key"
-    )
-
-
-def _latest(component: Any, environment: Any, at: datetime | None) -> Subquery:
-    there = DeployedBuild.objects.filter(component=component, environment=environment)
-    past = there.filter(succeeded_at__isnull=False) if at is None else there.filter(succeeded_at__lte=at)
-    return Subquery(past.order_by("-succeeded_at", "-pk").values("pk")[:1])
-
-
-def _rows(latest: QuerySet[Any, Any]) -> QuerySet[DeployedBuild]:
-    facts = ("build", "component", "environment", "deployment__release", "deployment__product")
-    return DeployedBuild.objects.filter(pk__in=latest).select_related(*facts).order_by("component__key")
-
-
-def covering(builds: Collection[Build]) -> list[Release]:
-    """The releases to which all of these builds belong, the newest first."""
-    shared = Release.objects.filter(builds__in=builds).annotate(shared=Count("builds")).filter(shared=len(builds))
-    return list(Release.objects.filter(pk__in=shared.values("pk")).select_related("product").order_by("-pk"))
-
-
-def ran_before(environment: Environment, builds: Collection[Build]) -> bool:
-    """Whether each of these builds ran in the environment at some time."""
-    ran = DeployedBuild.objects.filter(environment=environment, build__in=builds, succeeded_at__isnull=False)
-    return ran.values("build").distinct().count() == len(builds)
-
-
-def running_deployment(plan: DeploymentPlan) -> Deployment | None:
-    """The attempt that is going on."""
-    return plan.deployments.running().first()
-
-
-def scheduled_by(plan: DeploymentPlan) -> User | None:
-    """Who scheduled the plan last: the one on whose behalf the system starts it."""
-    event = timeline(plan).filter(kind="deployments.deploymentplan.schedule").first()
-    return event.actor if event else None
-
-
-def ticked_last_by(plan: DeploymentPlan) -> User | None:
-    """Who ended the last task: the one on whose behalf the system ends the plan."""
-    last = plan.tasks.exclude(finished_by=None).select_related("finished_by").order_by("-finished_at", "-pk").first()
-    return last.finished_by if last else None
-
-
-def changes_in(release: Release, *states: str) -> QuerySet[ChangeRequest]:
-    """The changes that go with a release, in the order in which they are locked."""
-    return release.changes.filter(state__in=states).order_by("pk")
+from releasemgmt.workflow.gates import Blocker, answers
 
 
 @dataclass(frozen=True)
@@ -176,3 +115,31 @@ def risk_facts(release: Release) -> list[str]:
     last = attempts.order_by("-deployment__finished_at", "-pk").values("deployment__status")[:1]
     failed = release.components.annotate(last=Subquery(last)).filter(last=Deployment.Status.FAILED).order_by("key")
     return [f"The last production deployment of {component} failed." for component in failed]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one gate says about a start: its name, what it asks for, and why it is closed, if it is."""
+
+    gate: str
+    asks_for: str
+    blockers: Sequence[Blocker]
+
+    @property
+    def is_open(self) -> bool:
+        return not self.blockers
+
+
+def readiness(release: Release, environment: Environment, *, at: datetime) -> list[Verdict]:
+    """Every gate of a start at that instant, as a scheduled plan would meet it, without there being one."""
+    start = DeploymentPlan(
+        release=release,
+        environment=environment,
+        planned_start=at,
+        latest_start=at,
+        state=DeploymentPlan.State.SCHEDULED,
+    )
+    return [
+        Verdict(path.rpartition(".")[2], (inspect.getdoc(import_string(path)) or path).splitlines()[0], blockers)
+        for path, blockers in answers(start, "start", now=at)
+    ]

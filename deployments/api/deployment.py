@@ -1,0 +1,100 @@
+"""Deployments over REST: what was done, and what pipelines report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from deployments import commands
+from deployments.api.fields import DeploymentField, ReleaseFilter
+from deployments.models import Deployment
+from releasemgmt.accounts.models import Scope
+from releasemgmt.releases.api.fields import DigestField, EnvironmentField, ReleaseField
+from releasemgmt.web.api import InstantField, StrictSerializer, View
+
+
+class DeploymentReport(StrictSerializer):
+    """A deployment that is over; `builds` are by default those of the release."""
+
+    release = ReleaseField(required=False)
+    environment = EnvironmentField()
+    builds = serializers.ListField(child=DigestField(), max_length=200, required=False)
+    kind = serializers.ChoiceField(Deployment.Kind.choices, required=False)
+    status = serializers.ChoiceField(Deployment.Status.choices)
+    started_at = InstantField()
+    finished_at = InstantField(required=False, allow_null=True)
+    external_id = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    remediates = DeploymentField(required=False, allow_null=True)
+
+
+class DeploymentAnswer(serializers.Serializer[Any]):
+    """One attempt."""
+
+    id = serializers.IntegerField()
+    plan = serializers.CharField(source="plan.number", default=None)
+    product = serializers.CharField(source="product.key")
+    release = serializers.CharField(source="release.number", default=None)
+    environment = serializers.CharField(source="environment.key")
+    builds = serializers.SerializerMethodField()
+    kind = serializers.CharField()
+    origin = serializers.CharField()
+    status = serializers.CharField()
+    started_at = InstantField()
+    finished_at = InstantField()
+    external_id = serializers.CharField()
+    remediates = serializers.IntegerField(source="remediates_id")
+    unauthorised = serializers.BooleanField()
+    reported_by = serializers.CharField(source="reported_by.username", default=None)
+
+    def get_builds(self, deployment: Deployment) -> list[str]:
+        return [build.digest for build in deployment.builds.all()]
+
+
+class DeploymentFilters(django_filters.FilterSet):
+    """The filters of `deployments/`."""
+
+    product = django_filters.CharFilter(field_name="product__key")
+    release = ReleaseFilter()
+    environment = django_filters.CharFilter(field_name="environment__key")
+    status = django_filters.MultipleChoiceFilter(choices=Deployment.Status.choices)
+    kind = django_filters.MultipleChoiceFilter(choices=Deployment.Kind.choices)
+    origin = django_filters.ChoiceFilter(choices=Deployment.Origin.choices)
+    unauthorised = django_filters.BooleanFilter()
+    external_id = django_filters.CharFilter()
+
+
+class DeploymentViewSet(View):
+    """Deployments: by plans, and reported by pipelines when they are finished."""
+
+    serializer_class = DeploymentAnswer
+    filterset_class = DeploymentFilters
+    scopes = (Scope.DEPLOY,)
+    lookup_value_regex = "[0-9]{1,18}"
+    ordering = ("-started_at", "-id")
+
+    def get_queryset(self) -> QuerySet[Deployment]:
+        rows = Deployment.objects.visible_to(self.actor)
+        return rows.select_related("plan", "product", "release", "environment", "reported_by").prefetch_related(
+            "builds"
+        )
+
+    def list(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(DeploymentAnswer(page, many=True).data)
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        return Response(DeploymentAnswer(get_object_or_404(self.get_queryset(), pk=pk)).data)
+
+    @extend_schema(request=DeploymentReport, responses={200: DeploymentAnswer, 201: DeploymentAnswer})
+    def create(self, request: Request) -> Response:
+        report = {"finished_at": None} | self.body(DeploymentReport)
+        deployment, new = commands.report_deployment(actor=self.actor, now=timezone.now(), **report)
+        return Response(DeploymentAnswer(deployment).data, status=201 if new else 200)

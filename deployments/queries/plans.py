@@ -1,0 +1,58 @@
+"""Who and what a plan concerns: its attempt, those on whose behalf the system acts, and whom its events ask or tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from deployments.models import Deployment, DeploymentPlan, DeploymentTask
+from releasemgmt.accounts.models import Role, User
+from releasemgmt.notifications.queries import people_in
+from releasemgmt.workflow.models import Event
+from releasemgmt.workflow.queries import timeline
+
+
+def running_deployment(plan: DeploymentPlan) -> Deployment | None:
+    """The attempt that is going on."""
+    return plan.deployments.running().first()
+
+
+def scheduled_by(plan: DeploymentPlan) -> User | None:
+    """Who scheduled the plan last: the one on whose behalf the system starts it."""
+    event = timeline(plan).filter(kind="deployments.deploymentplan.schedule").first()
+    return event.actor if event else None
+
+
+def ticked_last_by(plan: DeploymentPlan) -> User | None:
+    """Who ended the last task: the one on whose behalf the system ends the plan."""
+    last = plan.tasks.exclude(finished_by=None).select_related("finished_by").order_by("-finished_at", "-pk").first()
+    return last.finished_by if last else None
+
+
+def deployers(event: Event) -> QuerySet[User, Any]:
+    """Those who can start a plan that is held up, or decide about a task that failed."""
+    return people_in(event.team_id, Role.DEPLOYER)
+
+
+def planners(event: Event) -> QuerySet[User, Any]:
+    """Those who wait for a plan's outcome: who drew it up, who scheduled it, and who answers for the release."""
+    plan = _plan_of(event)
+    scheduler = scheduled_by(plan)
+    waiting = {plan.created_by_id, plan.release.release_manager_id, scheduler.pk if scheduler else None}
+    return User.objects.filter(pk__in=[pk for pk in waiting if pk])
+
+
+def whose_turn_it_is(event: Event) -> QuerySet[User, Any]:
+    """Those who can work on the tasks that a start, or a task that is behind, let begin."""
+    tasks = DeploymentTask.objects.filter(plan=_plan_of(event), state=DeploymentTask.State.IN_PROGRESS)
+    if "task" in event.data:
+        tasks = tasks.filter(depends_on=event.data["task"])
+    people = Q(deployment_tasks__in=tasks) | Q(role_assignments__team__deployment_tasks__in=tasks)
+    if tasks.filter(assigned_user=None, assigned_team=None).exists():
+        people |= Q(pk__in=deployers(event).values("pk"))
+    return User.objects.filter(people).distinct()
+
+
+def _plan_of(event: Event) -> DeploymentPlan:
+    return DeploymentPlan.objects.select_related("release").get(pk=event.stream.rpartition(":")[2])
