@@ -113,11 +113,14 @@ def test_its_people_can_be_told_from_others(clone: Path) -> None:
     assert not any(person.has_usable_password() for person in demo.people())
 
 
-def test_history_is_in_the_inbox_and_sends_no_mail(clone: Path) -> None:
+def test_history_is_in_the_inbox_sends_no_mail_and_nothing_is_left_to_say(clone: Path) -> None:
     make_demo()
     assert Delivery.objects.filter(recipient__username="carla", channel=Channel.INBOX).exists()
     assert not Delivery.objects.filter(channel=Channel.EMAIL).exists()
     assert not Pending.objects.exclude(event__kind="accounts.user.edit").exists()
+    before = Event.objects.count()
+    start_due_plans(timezone.now())
+    assert Event.objects.count() == before
 
 
 def test_past_versions_of_the_repository_come_before_its_own(clone: Path) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from deployments.commands import start_due_plans
 from releasemgmt.catalog.models import Product, Tier
 from releasemgmt.integrations import git
 from releasemgmt.portal.demo.records import draft, hand_in, report_defects, request_changes
@@ -108,4 +109,6 @@ def _wait_for_one_vote(walk: Walk, release: Release, source: Source) -> Release:
     asks = "Carla, Rolf: I added a backup before the migration. Please sign again; it deploys by itself after that."
     comment(release, body=asks, actor=people["mara"])
     walk.approve(release, "rolf")
+    # As the tick does each second: the plan is due, and says once what holds it up.
+    start_due_plans(now)
     return release
