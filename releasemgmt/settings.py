@@ -152,6 +152,7 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+FORMAT_MODULE_PATH = "releasemgmt.web.formats"
 STATIC_URL = "/static/"
 STATIC_ROOT = None if EMBEDDED else ENV.var / "static"
 WHITENOISE_USE_FINDERS = EMBEDDED

@@ -23,7 +23,6 @@ class PortalSite(UnfoldAdminSite):
     """The people's side of the service."""
 
     index_title = "What waits for me?"
-    enable_nav_sidebar = False
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Any active person; what they see and may do there is asked page by page."""

@@ -62,6 +62,11 @@ class Transition:
     final: bool
     doc: str
 
+    @property
+    def who(self) -> str:
+        """Who may, as the end of a sentence."""
+        return self.allow.description
+
 
 def state_field(*, default: str, choices: Sequence[tuple[str, Any]]) -> Any:
     """A protected state column; assigning to it raises, transitions move it."""

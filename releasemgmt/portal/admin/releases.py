@@ -123,7 +123,7 @@ class ReleaseAdmin(RecordAdmin):
 
     record_template = "portal/release.html"
     pipeline = ("planned", "built", "integration_tested", "accepted", "deployed", "closed")
-    list_display = ("number", "product", "version", "title", "state", "risk", "on_hold", "created_at")
+    list_display = ("number", "product", "version", "title", "state", "risk", "hold", "created_at")
     list_filter = ("state", "type", "risk", "on_hold", "product")
     search_fields = ("version", "title", "product__key")
     ordering = ("-created_at", "-id")
@@ -132,6 +132,10 @@ class ReleaseAdmin(RecordAdmin):
     transition_commands = {
         "close": lambda release, *, actor, now, review="": commands.close(release, review=review, actor=actor, now=now)
     }
+
+    @admin.display(description="Hold")
+    def hold(self, release: Release) -> str:
+        return "on hold" if release.on_hold else ""
 
     def visible(self, user: User) -> QuerySet[Release]:
         return Release.objects.visible_to(user).select_related(
