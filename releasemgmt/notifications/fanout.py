@@ -7,7 +7,7 @@ from datetime import datetime
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.template.loader import render_to_string
+from django.template import Context, Engine
 from django.urls import NoReverseMatch, reverse
 
 from releasemgmt.accounts.models import User
@@ -33,7 +33,7 @@ def drain(*, now: datetime) -> int:
 
 
 def template_of(kind: str) -> str:
-    """The template that words an event: its first line is the subject. It stands in the app that records the event."""
+    """The template that words an event, in the app that records it; its first line is the subject."""
     return f"notifications/{kind}.txt"
 
 
@@ -69,10 +69,8 @@ def _deliveries(event: Event, now: datetime) -> list[Delivery]:
 def _told(event: Event, recipients: list[User], now: datetime) -> list[Delivery]:
     if not recipients:
         return []
-    record = record_of(event)
-    text = render_to_string(template_of(event.kind), {"event": event, "record": record})
-    subject, _, body = text.strip().partition("\n")
-    words = {"subject": _one_line(subject), "body": body.strip(), "url": _page_of(record), "created_at": now}
+    subject, body, page = _words(event)
+    words = {"subject": subject, "body": body, "url": page, "created_at": now}
     inbox = {"channel": Channel.INBOX, "state": Delivery.State.SENT, "sent_at": now}
     email = {"channel": Channel.EMAIL, "state": Delivery.State.PENDING, "next_attempt_at": now}
     return [
@@ -80,6 +78,15 @@ def _told(event: Event, recipients: list[User], now: datetime) -> list[Delivery]
         for recipient in recipients
         for how in ([inbox, email] if recipient.email else [inbox])
     ]
+
+
+def _words(event: Event) -> tuple[str, str, str]:
+    """Subject, body, and the path of the page where it is answered: the record's, unless the template sets `page`."""
+    record = record_of(event)
+    context = Context({"event": event, "record": record, "page": ""}, autoescape=False)
+    text = Engine.get_default().get_template(template_of(event.kind)).render(context)
+    subject, _, body = text.strip().partition("\n")
+    return _one_line(subject), body.strip(), context["page"] or _page_of(record)
 
 
 def _one_line(subject: str) -> str:

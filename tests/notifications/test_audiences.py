@@ -1,0 +1,131 @@
+"""Who hears of what in the domain, in which words, and which page it leads to: every line of NOTIFICATION_AUDIENCES."""
+
+from __future__ import annotations
+
+import copy
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as installed
+from django.urls import reverse
+
+from deployments import commands as deployments
+from releasemgmt.accounts.models import User
+from releasemgmt.notifications import fanout
+from releasemgmt.notifications.models import Delivery
+from tests.approvals.conftest import gates as approval_gates
+from tests.approvals.world import World, say
+from tests.conftest import NOW
+from tests.deployments.conftest import shop as shop
+from tests.deployments.world import HOUR, Shop, at, task
+
+pytestmark = pytest.mark.django_db
+AUDIENCES = copy.copy(installed.NOTIFICATION_AUDIENCES)
+
+
+@pytest.fixture(autouse=True)
+def audiences(settings: Any) -> None:
+    """Those of the installation, instead of the tests' own."""
+    settings.NOTIFICATION_AUDIENCES = AUDIENCES
+
+
+@pytest.fixture
+def world(settings: Any) -> World:
+    approval_gates.__wrapped__(settings)
+    return World()
+
+
+def heard(kind: str) -> list[Delivery]:
+    """What people find in their inboxes of the last event of a kind; the words are whole."""
+    fanout.drain(now=NOW)
+    entries = Delivery.objects.filter(channel="inbox", event__kind=kind).order_by("-event_id", "recipient_id")
+    last = [entry for entry in entries if entry.event_id == entries[0].event_id]
+    for entry in last:
+        text = f"{entry.subject} {entry.body}"
+        assert entry.subject
+        assert entry.body
+        assert not any(flaw in text for flaw in ("None", "&", "{", "autoescape"))
+    return last
+
+
+def people(entries: list[Delivery]) -> set[User]:
+    return {entry.recipient for entry in entries}
+
+
+def test_a_round_asks_those_who_may_vote_and_leads_to_the_dossier(world: World) -> None:
+    round = world.round(world.release())
+    entries = heard("approvals.round.open")
+    assert people(entries) == {world.signer}, "not the manager who opened it, nor who has no vote in it"
+    assert entries[0].subject == f"{round.subject} waits for your vote"
+    assert entries[0].url == reverse("admin:approvals_approvalround_change", args=[round.pk])
+
+
+def test_the_outcome_of_a_round_reaches_who_asked_for_it(world: World) -> None:
+    world.signed(world.release())
+    entries = heard("approvals.round.approve")
+    assert people(entries) == {world.author, world.manager}
+    assert "is approved" in entries[0].subject
+    round = world.round(world.release("2.0"))
+    say(round, world.manager, "reject")
+    say(round, world.signer, "reject")
+    entries = heard("approvals.round.reject")
+    assert people(entries) == {world.author, world.manager}
+    assert "Because." in entries[0].body
+
+
+def test_a_plan_that_starts_by_itself_calls_those_whose_tasks_begin(shop: Shop) -> None:
+    plan = shop.scheduled(shop.release("1.0"), autostart=True)
+    deployments.start_due_plans(plan.planned_start)
+    entries = heard("deployments.deploymentplan.start")
+    assert people(entries) == {shop.deployer}
+    assert str(plan) in entries[0].subject
+    assert entries[0].url == reverse("admin:deployments_deploymentplan_change", args=[plan.pk])
+
+
+def test_a_due_plan_that_waits_calls_the_deployers_once(shop: Shop) -> None:
+    plan = shop.scheduled(shop.release("1.0"), autostart=False)
+    for minute in range(3):
+        deployments.start_due_plans(plan.planned_start + timedelta(minutes=minute))
+    assert people(heard("deployments.deploymentplan.hold_up")) == {shop.deployer}
+    assert Delivery.objects.inbox_of(shop.deployer).count() == 1
+
+
+def test_a_missed_plan_is_told_to_who_planned_it(shop: Shop) -> None:
+    plan = shop.scheduled(shop.release("1.0"), autostart=True)
+    deployments.start_due_plans(plan.latest_start + HOUR)
+    entries = heard("deployments.deploymentplan.miss")
+    assert people(entries) == {shop.manager}
+    assert "was missed" in entries[0].subject
+
+
+@pytest.mark.parametrize("kind", ["deployments.task.done", "deployments.task.skip"])
+def test_a_task_that_is_behind_calls_those_who_waited_for_it(shop: Shop, kind: str) -> None:
+    plan = shop.started(shop.release("1.0"))
+    first = task(plan, "Swap the image")
+    if kind.endswith("done"):
+        deployments.finish_task(first, actor=shop.ci, now=at(61))
+    else:
+        deployments.skip_task(first, reason="Nothing to do", actor=shop.ci, now=at(61))
+    assert people(heard(kind)) == {shop.deployer}
+
+
+def test_a_failed_task_waits_for_a_decision_and_the_failed_plan_is_told(shop: Shop) -> None:
+    plan = shop.started(shop.release("1.0"))
+    deployments.fail_task(task(plan, "Swap the image"), reason="Disk full", actor=shop.ci, now=at(61))
+    entries = heard("deployments.task.fail")
+    assert people(entries) == {shop.deployer}
+    assert "Disk full" in entries[0].body
+    deployments.fail(plan, actor=shop.deployer, now=at(62), reason="Tomorrow again")
+    assert people(heard("deployments.deploymentplan.fail")) == {shop.manager}
+
+
+def test_success_is_told_to_who_planned_it(shop: Shop) -> None:
+    shop.deployed(shop.release("1.0"))
+    assert people(heard("deployments.deploymentplan.succeed")) == {shop.manager}
+
+
+@pytest.mark.parametrize("kind", AUDIENCES)
+def test_no_audience_is_left_untried(kind: str) -> None:
+    assert f'"{kind}"' in Path(__file__).read_text()
