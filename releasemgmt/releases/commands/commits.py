@@ -196,11 +196,11 @@ def _may_belong_to(node: Node, release: int) -> bool:
 def _own(release: int, commits: Collection[int]) -> None:
     for chunk in chunks(commits):
         Commit.objects.filter(pk__in=chunk).update(first_release=release)
-    _link(release, commits)
+    _link((release, commit) for commit in commits)
 
 
-def _link(release: int, commits: Iterable[int]) -> None:
-    rows = (ReleaseCommit(release_id=release, commit_id=commit) for commit in commits)
+def _link(pairs: Iterable[tuple[int, int]]) -> None:
+    rows = [ReleaseCommit(release_id=release, commit_id=commit) for release, commit in pairs]
     ReleaseCommit.objects.bulk_create(rows, ignore_conflicts=True)
 
 
@@ -238,7 +238,7 @@ def _refresh(product: Product, releases: Iterable[int]) -> list[int]:
     stored: dict[int, set[int]] = defaultdict(set)
     for release, commit in ReleaseCommit.objects.filter(release__in=list(tips)).values_list("release_id", "commit_id"):
         stored[release].add(commit)
-    changed = []
+    changed, fresh = [], []
     for release, shas in tips.items():
         nodes, _outside = walk(shas, graph, through=partial(_may_belong_to, release=release))
         wanted = {node.pk for node in nodes}
@@ -246,5 +246,6 @@ def _refresh(product: Product, releases: Iterable[int]) -> list[int]:
             changed.append(release)
             for chunk in chunks(stored[release] - wanted):
                 ReleaseCommit.objects.filter(release=release, commit__in=chunk).delete()
-            _link(release, wanted - stored[release])
+            fresh += [(release, commit) for commit in wanted - stored[release]]
+    _link(fresh)
     return changed
