@@ -5,18 +5,23 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from deployments.models import DeploymentPlan
 from releasemgmt.accounts.models import Team, User
 from releasemgmt.notifications import fanout
 from releasemgmt.notifications.commands import deliver
 from releasemgmt.notifications.models import Channel, Delivery
-from releasemgmt.workflow.models import Pending
+from releasemgmt.workflow import queries
+from releasemgmt.workflow.models import Event, Pending
 from tests.background import Background, Mailbox, eventually
+from tests.deployments.conftest import shop as shop
+from tests.deployments.world import Shop
 from tests.notifications.world import tell
 
 
@@ -46,6 +51,25 @@ def test_an_event_becomes_an_inbox_entry_and_a_mail(
     assert Delivery.objects.inbox_of(reader).get().event == event
     eventually(lambda: Delivery.objects.filter(channel=Channel.EMAIL, state="sent").count() == 1)
     assert not Pending.objects.exists()
+
+
+def test_a_due_plan_starts_and_those_whose_turn_it_is_are_told(
+    transactional_db: None, background: Background, mailbox: Mailbox, shop: Shop
+) -> None:
+    """With the settings, gates and audiences of an installation; the plan is due a moment from now."""
+    due = timezone.now() + timedelta(seconds=1)
+    release = shop.release("1.0", to="planned")
+    plan = shop.scheduled(
+        release, shop.test, autostart=True, planned_start=due, latest_start=due + timedelta(minutes=10)
+    )
+    (sent,) = eventually(lambda: mailbox.mails)
+    assert (sent["To"], sent["Subject"]) == (shop.deployer.email, f"{plan} has started: your tasks wait")
+    started = Event.objects.get(stream=plan.stream, kind="deployments.deploymentplan.start")
+    assert (started.actor.kind, started.on_behalf_of) == ("system", shop.manager)
+    assert started.at >= due
+    assert started.request_id, "each run of a task has an id"
+    assert DeploymentPlan.objects.get(pk=plan.pk).state == "in_progress"
+    assert list(queries.breaks()) == []
 
 
 @pytest.fixture
