@@ -59,7 +59,7 @@ class MatrixAnswer(serializers.Serializer[Any]):
     results = PlaceAnswer(many=True)
 
 
-class ReplacementAnswer(serializers.Serializer[Any]):
+class ComparedComponent(serializers.Serializer[Any]):
     """A component's digest in the release beside the one that runs."""
 
     component = serializers.CharField(source="component.key")
@@ -70,7 +70,7 @@ class ReplacementAnswer(serializers.Serializer[Any]):
     changes = serializers.BooleanField()
 
 
-class CommitAnswer(serializers.Serializer[Any]):
+class ComparedCommit(serializers.Serializer[Any]):
     """A commit that the release brings."""
 
     sha = serializers.CharField()
@@ -82,7 +82,7 @@ class CommitAnswer(serializers.Serializer[Any]):
     is_bot = serializers.BooleanField()
 
 
-class ChangeAnswer(serializers.Serializer[Any]):
+class ComparedChange(serializers.Serializer[Any]):
     """A change that rides with the release."""
 
     number = serializers.CharField()
@@ -91,7 +91,7 @@ class ChangeAnswer(serializers.Serializer[Any]):
     risk = serializers.CharField()
 
 
-class DefectAnswer(serializers.Serializer[Any]):
+class ComparedDefect(serializers.Serializer[Any]):
     """A known defect and what it means for the release."""
 
     number = serializers.CharField(source="defect.number")
@@ -107,12 +107,12 @@ class ComparisonAnswer(serializers.Serializer[Any]):
 
     release = serializers.CharField(source="release.number")
     environment = serializers.CharField(source="environment.key")
-    components = ReplacementAnswer(many=True)
-    commits = CommitAnswer(many=True)
+    components = ComparedComponent(many=True)
+    commits = ComparedCommit(many=True)
     commits_without_work_item = serializers.IntegerField()
     work_items = serializers.ListField(child=serializers.CharField())
-    changes = ChangeAnswer(many=True)
-    defects = DefectAnswer(many=True)
+    changes = ComparedChange(many=True)
+    defects = ComparedDefect(many=True)
 
 
 class VerdictAnswer(serializers.Serializer[Any]):

@@ -186,6 +186,9 @@ class RecordViewSet(View):
         fields = request.data
         if not isinstance(fields, Mapping) or not all(isinstance(value, str) for value in fields.values()):
             raise Invalid({"": "Send an object whose values are texts."})
+        declared = fsm.fields_of(obj, name)
+        if unknown := {str(field): "There is no such field." for field in fields if field not in declared}:
+            raise Invalid(unknown, code="unknown_field")
         with self.guarded(obj, required=False):
             fire = self.transition_commands.get(name) or partial(commands.fire, transition=name)
             fire(obj, actor=self.actor, now=timezone.now(), **fields)

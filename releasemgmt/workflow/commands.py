@@ -283,8 +283,7 @@ def canonical(body: object) -> bytes:
 
 def _check_fields(arrow: fsm.Transition, fields: Mapping[str, str]) -> None:
     errors = {name: f"Say the {name}." for name in arrow.required if not str(fields.get(name, "")).strip()}
-    known = {*arrow.required, *arrow.optional}
-    errors |= {name: f"“{arrow.label}” has no field {name}." for name in fields if name not in known}
+    errors |= {name: f"“{arrow.label}” has no field {name}." for name in fields if name not in arrow.fields}
     if errors:
         raise Invalid(errors)
 

@@ -63,6 +63,11 @@ class Transition:
     doc: str
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of what can be said with it."""
+        return (*self.required, *self.optional)
+
+    @property
     def who(self) -> str:
         """Who may, as the end of a sentence."""
         return self.allow.description
@@ -137,6 +142,11 @@ def find(obj: StatefulModel, name: str) -> Transition | None:
 def knows(model: type[StatefulModel], name: str) -> bool:
     """Whether the model has a transition of that name at all."""
     return any(arrow.name == name for arrow in catalogue(model))
+
+
+def fields_of(obj: StatefulModel, name: str) -> set[str]:
+    """What can be said with the transition of that name, from whatever state; nothing with one that is unknown."""
+    return {field for arrow in catalogue(type(obj)) if arrow.name == name for field in arrow.fields}
 
 
 def state_column(model: type[StatefulModel]) -> Any:

@@ -74,8 +74,8 @@ def test_a_vote_that_stops_counting_closes_the_start(world: World, shop: Shop, p
 
 
 def test_content_that_changed_after_the_sign_off_closes_the_start(shop: Shop, plan: DeploymentPlan) -> None:
-    text = {"kind": "impact", "body": "An hour of downtime.", "void_signoffs": True}
-    write_document(plan.release, **text, actor=shop.manager, now=NOW)
+    said = {"kind": "impact", "body": "An hour of downtime."}
+    write_document(plan.release, **said, void_signoffs=True, actor=shop.manager, now=NOW)
     with refused(Blocked, plan, plan.release, change()):
         start(plan, actor=shop.deployer, now=plan.planned_start)
     assert start_due_plans(plan.planned_start) == 0

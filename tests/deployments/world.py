@@ -133,10 +133,10 @@ def kinds(record: Aggregate) -> list[str]:
 
 
 def picture(*records: Any) -> list[Any]:
-    """All that a refusal must leave as it is: the rows with their stream heads, tasks, deployments, and every event."""
+    """All that a refusal must leave as it is: the rows with their stream heads, tasks, deployments, events."""
     rows = [type(record)._base_manager.filter(pk=record.pk).values().get() for record in records]
     tables = [DeploymentTask.objects.order_by("pk").values(), Deployment.objects.order_by("pk").values()]
-    return [rows, *map(list, tables), Event.objects.count()]
+    return [rows, *map(list, tables), Event.objects.exclude(kind="workflow.refused").count()]
 
 
 @contextmanager
