@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from releasemgmt.releases.commands.importing import import_past
 
 from releasemgmt.accounts.commands import create_token
-from releasemgmt.accounts.models import Scope, User
+from releasemgmt.accounts.models import Scope
 from releasemgmt.catalog.models import Product
+from releasemgmt.releases.commands.importing import PastRelease, import_past
 from releasemgmt.workflow import queries
 from tests.factories import ProductFactory, TeamFactory, someone
 from tests.journeys.client import Client
@@ -25,6 +25,7 @@ from tests.journeys.client import Client
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 COMMITS = SHARED / "data" / "healthchecks.commits.csv.gz"
 RELEASES = SHARED / "data" / "healthchecks.releases.ndjson.gz"
+DIGEST = "sha256:" + "ab" * 32
 REPORTS = SHARED / "payloads" / "test-reports" / "junit"
 
 pytestmark = [
@@ -52,7 +53,7 @@ def commits() -> list[dict[str, Any]]:
     ]
 
 
-def past_releases() -> list[dict[str, Any]]:
+def past_releases() -> list[PastRelease]:
     with gzip.open(RELEASES, "rt") as file:
         tags = [json.loads(line) for line in file]
     production = [tag for tag in tags if tag["kind"] == "production"]
@@ -69,10 +70,10 @@ def product() -> Product:
 
 
 @pytest.fixture
-def caller(product: Product, live_server: Any) -> Callable[..., tuple[User, Client]]:
+def caller(product: Product, live_server: Any) -> Callable[[str, str], Client]:
     """Makes a person (or a service) with a role in the product's team, and a client that shows their token."""
 
-    def make(role: str, name: str) -> tuple[User, Client]:
+    def make(role: str, name: str) -> Client:
         user = someone(role, team=product.team, username=name)
         now = timezone.now()
         _token, secret = create_token(
@@ -83,7 +84,7 @@ def caller(product: Product, live_server: Any) -> Callable[..., tuple[User, Clie
             actor=user if user.kind == "human" else someone("administrator"),
             now=now,
         )
-        return user, Client(live_server.url, secret)
+        return Client(live_server.url, secret)
 
     return make
 
@@ -101,7 +102,7 @@ def waited_for(condition: Callable[[], Any], *, seconds: float = 30) -> Any:
 @pytest.fixture
 def history(product: Product, caller: Any) -> Iterator[Client]:
     """The pipeline has sent every commit, and past releases are imported."""
-    _user, ci = caller("service", "ci")
+    ci = caller("service", "ci")
     rows = commits()
     for begin in range(0, len(rows), 2_000):
         ci.post("commits/bulk/", {"product": "healthchecks", "commits": rows[begin : begin + 2_000]})
@@ -109,80 +110,84 @@ def history(product: Product, caller: Any) -> Iterator[Client]:
     yield ci
 
 
-def test_a_release_walks_from_its_commits_to_production(history: Client, caller: Any, background: Any) -> None:
-    ci = history
-    _manager, manager = caller("release_manager", "manager")
-    _other, other = caller("release_manager", "other-manager")
-    _deployer, deployer = caller("deployer", "deployer")
-    head, digest = commits()[-1]["sha"], "sha256:" + "ab" * 32
-
-    body = {"product": "healthchecks", "version": "v4.4", "title": "Summer", "components": ["web"]}
-    release = ci.post("releases/", body, expect=201, key="release-v4.4")["number"]
-    assert ci.post("releases/", body)["number"] == release
-    record = f"releases/{release}"
-    build = {"product": "healthchecks", "component": "web", "commit": head, "digest": digest}
-    build |= {"artifact_uri": "oci://example.org/web:v4.4", "built_at": "2026-08-21T20:00:00+03:00"}
-    ci.post("builds/", build, expect=201)
-    ci.post("builds/", build | {"digest": "sha256:" + "cd" * 32}, expect=409)
-    ci.put(f"{record}/builds/", {"builds": [digest]}, parent=f"{record}/")
+def build(ci: Client, *, record: str) -> None:
+    """The pipeline registers what it built; the same artifact with another digest is refused."""
+    body = {"product": "healthchecks", "component": "web", "commit": commits()[-1]["sha"], "digest": DIGEST}
+    body |= {"artifact_uri": "oci://example.org/web:v4.4", "built_at": "2026-08-21T20:00:00+03:00"}
+    ci.post("builds/", body, expect=201)
+    ci.post("builds/", body | {"digest": "sha256:" + "cd" * 32}, expect=409)
+    ci.put(f"{record}/builds/", {"builds": [DIGEST]}, parent=f"{record}/")
     ci.transition(record, "build")
 
-    refused = ci.transition(record, "pass_integration", expect=409)
-    assert {blocker["code"] for blocker in refused["blockers"]}
-    run = {"builds": digest, "environment": "test", "started_at": "2026-08-21T20:05:00Z"}
-    run |= {"finished_at": "2026-08-21T20:15:00Z"}
-    for suite, report in (
-        ("smoke", "jest/jest-junit.xml"),
-        ("integration", "mocha/latex-utensils.xml"),
-        ("regression", "testsuite-in-testsuite.xml"),
-    ):
-        ci.upload("test-runs/", run | {"suite": suite}, report=(REPORTS / report).read_bytes())
-    ci.transition(record, "pass_integration")
-    accepted = run | {"suite": "acceptance", "environment": "staging"}
-    ci.upload("test-runs/", accepted, report=(REPORTS / "jest/jest-junit.xml").read_bytes())
 
+def report_tests(ci: Client, *, record: str) -> None:
+    """Real JUnit reports open the gate, suite by suite."""
+    refused = ci.transition(record, "pass_integration", expect=409)
+    assert [blocker["code"] for blocker in refused["blockers"]] == ["suite_not_passed"] * 3
+    times = {"started_at": "2026-08-21T20:05:00Z", "finished_at": "2026-08-21T20:15:00Z"}
+    for suite, environment, report in (
+        ("smoke", "test", "jest/jest-junit.xml"),
+        ("integration", "test", "mocha/latex-utensils.xml"),
+        ("regression", "test", "testsuite-in-testsuite.xml"),
+        ("acceptance", "staging", "jest/jest-junit.xml"),
+    ):
+        fields = {"builds": DIGEST, "environment": environment, "suite": suite, **times}
+        ci.upload("test-runs/", fields, report=(REPORTS / report).read_bytes())
+    ci.transition(record, "pass_integration")
+
+
+def sign_off(manager: Client, voters: list[Client], *, record: str) -> None:
+    """Documents, a round, a vote on what is no longer there, then enough votes on what is."""
     for kind in ("deployment_procedure", "workflow_monitoring", "impact", "release_notes"):
         manager.put(f"{record}/documents/{kind}/", {"body": f"# {kind}\n\nAs usual."}, parent=f"{record}/")
     blocked = manager.transition(record, "accept", expect=409)
-    assert [blocker["code"] for blocker in blocked["blockers"]] != []
-    stale = manager.post(f"{record}/approval/", expect=201)
+    assert "no_sign_off" in [blocker["code"] for blocker in blocked["blockers"]]
+    old = manager.post(f"{record}/approval/", expect=201)
     manager.put(f"{record}/documents/impact/", {"body": "Two minutes of downtime."}, parent=f"{record}/")
-
     vote = {"decision": "approve", "comment": "Read it."}
-    answer = other.post(f"approvals/{stale['id']}/votes/", vote | {"digest": stale["digest"]}, expect=412)
-    assert answer["code"] == "stale"
+    stale = voters[0].post(f"approvals/{old['id']}/votes/", vote | {"digest": old["digest"]}, expect=412)
+    assert stale["code"] == "stale"
     fresh = manager.post(f"{record}/approval/", expect=201)
-    other.post(f"approvals/{fresh['id']}/votes/", vote, expect=400)
-    other.post(f"approvals/{fresh['id']}/votes/", vote | {"digest": fresh["digest"]}, expect=201)
-    assert other.get(f"{record}/approval/")["state"] == "approved"
+    voters[0].post(f"approvals/{fresh['id']}/votes/", vote, expect=400)
+    for voter in voters:
+        assert manager.get(f"{record}/approval/")["state"] == "open"
+        voter.post(f"approvals/{fresh['id']}/votes/", vote | {"digest": fresh["digest"]}, expect=201)
+    assert manager.get(f"{record}/approval/")["state"] == "approved"
     assert manager.transition(record, "accept")["state"] == "accepted"
 
+
+def deploy(deployer: Client, *, release: str) -> None:
+    """A plan falls due, the worker starts it, its tasks are ticked, the worker ends it."""
     start = timezone.now() + timedelta(seconds=1)
-    plan = deployer.post(
-        "deployment-plans/",
-        {
-            "release": release,
-            "environment": "production",
-            "planned_start": start.isoformat(),
-            "latest_start": (start + timedelta(hours=1)).isoformat(),
-            "autostart": True,
-            "tasks": [{"title": "Swap the image"}, {"title": "Look at the graphs", "depends_on": [0]}],
-            "backout_tasks": [{"title": "Swap it back"}],
-        },
-        expect=201,
-    )["number"]
+    body = {"release": release, "environment": "production", "planned_start": start.isoformat(), "autostart": True}
+    body |= {"latest_start": (start + timedelta(hours=1)).isoformat(), "backout_tasks": [{"title": "Swap it back"}]}
+    body |= {"tasks": [{"title": "Swap the image"}, {"title": "Look at the graphs", "depends_on": [0]}]}
+    plan = deployer.post("deployment-plans/", body, expect=201)["number"]
     deployer.transition(f"deployment-plans/{plan}", "prepare")
     deployer.transition(f"deployment-plans/{plan}", "schedule")
     running = waited_for(lambda: _in(deployer, plan, "in_progress"))
-    for task in [task for task in running["tasks"] if not task.get("is_backout")]:
+    for task in running["tasks"]:
         deployer.post(f"deployment-plans/{plan}/tasks/{task['id']}/transitions/done/", {"evidence": "seen"})
     waited_for(lambda: _in(deployer, plan, "succeeded"))
-    assert manager.get(f"{record}/")["state"] == "deployed"
 
-    matrix = json.dumps(manager.get("environments/matrix/"))
-    assert digest in matrix
+
+def test_a_release_walks_from_its_commits_to_production(history: Client, caller: Any, background: Any) -> None:
+    ci = history
+    manager, deployer = caller("release_manager", "manager"), caller("deployer", "deployer")
+    voters = [caller("cab_member", "cab-1"), caller("cab_member", "cab-2"), caller("cab_chair", "chair")]
+    body = {"product": "healthchecks", "version": "v4.4", "title": "Summer", "components": ["web"]}
+    body |= {"database_change": "irreversible"}
+    release = ci.post("releases/", body, expect=201, key="release-v4.4")["number"]
+    assert ci.post("releases/", body)["number"] == release
+    record = f"releases/{release}"
+    build(ci, record=record)
+    report_tests(ci, record=record)
+    sign_off(manager, voters, record=record)
+    deploy(deployer, release=release)
+    assert manager.get("releases/healthchecks@v4.4/")["state"] == "deployed"
+    assert DIGEST in json.dumps(manager.get("environments/matrix/"))
     kinds = [event["kind"] for event in manager.get(f"{record}/events/?page_size=200")["results"]]
-    assert kinds[0].startswith("releases.release.") and "releases.release.deploy" in kinds
+    assert "releases.release.deploy" in kinds
     assert list(queries.breaks()) == []
 
 

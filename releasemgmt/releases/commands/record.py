@@ -76,33 +76,24 @@ def record_test_run(  # noqa: PLR0913 - a run's columns
         raise Invalid({"builds": "Name at least one build, all of one product."})
     if started_at > finished_at:
         raise Invalid({"finished_at": "It ends before it starts."})
+    counts = {"passed": passed, "failed": failed, "errors": errors, "skipped": skipped}
+    digests = [build.digest for build in builds]
     with command():
         product = lock(builds[0].product)
         permit(actor, product, roles.edit_records, to="report test runs")
         run = TestRun.objects.create(
             product=product,
-            build_set=policies.build_set(build.digest for build in builds),
+            build_set=policies.build_set(digests),
             environment=environment,
             suite=suite,
-            passed=passed,
-            failed=failed,
-            errors=errors,
-            skipped=skipped,
             started_at=started_at,
             finished_at=finished_at,
             report_digest=report_digest,
             failures=list(failures)[:50],
+            **counts,
         )
         run.builds.set(builds)
-        data = {
-            "suite": suite,
-            "environment": environment.key,
-            "passed": passed,
-            "failed": failed,
-            "errors": errors,
-            "builds": [build.digest for build in builds],
-            "report": report_digest,
-        }
+        data = {"suite": suite, "environment": environment.key, "builds": digests, "report": report_digest, **counts}
         record(product, "releases.test_run.record", actor=actor, data=data)
         return run
 
