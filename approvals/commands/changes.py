@@ -83,15 +83,15 @@ def submit(change: ChangeRequest, *, actor: User, now: datetime) -> ChangeReques
     return fire(change, "submit", actor=actor, now=now)
 
 
-def assess(change: ChangeRequest, *, actor: User, now: datetime) -> ChangeRequest:
+def assess(change: ChangeRequest, *, actor: User, now: datetime, **fields: Any) -> ChangeRequest:
     """Rate the risk and ask for authorization: by a round of its own, or by that of the release it rides with."""
     with command():
         change = lock(change)
         releases = [lock(release) for release in queries.carriers(change)]
         if fsm.find(change, "assess") is None:
-            return fire(change, "assess", actor=actor, now=now)
+            return fire(change, "assess", actor=actor, now=now, **fields)
         change = rate(change, (), actor=actor)
-        change = fire(change, "assess", actor=actor, now=now)
+        change = fire(change, "assess", actor=actor, now=now, **fields)
         if not releases:
             ask(change, (), actor=actor, now=now)
         elif any(queries.is_signed_off(release) for release in releases):
@@ -99,7 +99,7 @@ def assess(change: ChangeRequest, *, actor: User, now: datetime) -> ChangeReques
         return change
 
 
-def revise(change: ChangeRequest, *, actor: User, now: datetime, **fields: str) -> ChangeRequest:
+def revise(change: ChangeRequest, *, actor: User, now: datetime, **fields: Any) -> ChangeRequest:
     """Back to draft, with a reason; its round is withdrawn."""
     with command():
         change = fire(change, "revise", actor=actor, now=now, **fields)
@@ -107,7 +107,7 @@ def revise(change: ChangeRequest, *, actor: User, now: datetime, **fields: str) 
         return change
 
 
-def cancel(change: ChangeRequest, *, actor: User, now: datetime, **fields: str) -> ChangeRequest:
+def cancel(change: ChangeRequest, *, actor: User, now: datetime, **fields: Any) -> ChangeRequest:
     """Give a request up, with a reason; its round is withdrawn."""
     with command():
         change = fire(change, "cancel", actor=actor, now=now, **fields)
@@ -115,14 +115,14 @@ def cancel(change: ChangeRequest, *, actor: User, now: datetime, **fields: str) 
         return change
 
 
-def close(change: ChangeRequest, *, actor: User, now: datetime, review: str = "") -> ChangeRequest:
+def close(change: ChangeRequest, *, actor: User, now: datetime, review: str = "", **fields: Any) -> ChangeRequest:
     """End a change's life, with the review where one is given."""
     with command():
         change = lock(change)
         if review.strip() and (arrow := fsm.find(change, "close")):
             permit(actor, change, arrow.allow, to="review changes")
             change = edit(change, actor=actor, changes={"review": review}, kind="review")
-        return fire(change, "close", actor=actor, now=now)
+        return fire(change, "close", actor=actor, now=now, **fields)
 
 
 #: The transitions that are more than a `fire`; faces ask here first.

@@ -21,7 +21,7 @@ from releasemgmt.workflow.commands import command, edit, lock, permit, record
 from releasemgmt.workflow.errors import Blocked, Conflict, WrongState
 from releasemgmt.workflow.gates import Blocker
 
-S = TypeVar("S", Release, ChangeRequest)
+S = TypeVar("S", bound=Release | ChangeRequest)
 
 #: Where a riding change may be when its release's round opens.
 READY = (ChangeRequest.State.AUTHORIZATION, *AUTHORISED)

@@ -95,7 +95,9 @@ def _check_voter(stands: Standing, actor: User) -> None:
     if actor.kind != User.Kind.HUMAN:
         raise NotPermitted("Only people vote.", code="services_never_vote")
     if reasons := stands.reasons_against(actor):
-        raise NotPermitted(f"You may not vote: you {', '.join(reasons)}.", code="conflict_of_interest")
+        raise NotPermitted(
+            f"You may not vote on your own work: you are {', '.join(reasons)}.", code="conflict_of_interest"
+        )
     if actor.pk not in stands.eligible or not actor.has_scope(Scope.APPROVE):
         asked = ", ".join(stage["role"].replace("_", " ") for stage in stands.round.stages)
         raise NotPermitted(f"You may not vote: the round asks those who were {asked} when it opened.")

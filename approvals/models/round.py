@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 
 from approvals.models.change import ChangeRequest
 from releasemgmt.accounts.models import User
@@ -140,9 +140,6 @@ class Vote(models.Model):
                 fields=["round", "voter"], condition=Q(revoked_at=None), name="one_live_vote_a_person_a_round"
             ),
             models.CheckConstraint(condition=~Q(decision="reject") | ~Q(comment=""), name="a_rejection_says_why"),
-            models.CheckConstraint(
-                condition=Q(revoked_at=None) | Q(revoked_at__gte=F("at")), name="vote_is_revoked_after_it_was_cast"
-            ),
         ]
         ordering = ["at", "id"]
 

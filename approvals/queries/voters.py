@@ -18,7 +18,7 @@ from releasemgmt.workflow.models import Event
 
 #: stream → its last event that was looked at, and the people who had worked on what is signed until then.
 Work = dict[str, dict[str, Any]]
-#: person → why they may not judge.
+#: person → what they are that keeps them from judging: “requester of REL-1”.
 Conflicts = Mapping[int, Sequence[str]]
 #: Rounds looked at in one statement.
 CHUNK = 100
@@ -125,7 +125,7 @@ def _conflicts(
         for record in records[round.pk]:
             _note(why, record, round.editors.get(record.stream, {}), edits)
         for author in authors[round.release_id]:
-            why[author].append(f"wrote commits of {round.subject}")
+            why[author].append(f"author of commits of {round.subject}")
         known = {person.pk for person in people}
         found[round.pk] = {person: reasons for person, reasons in why.items() if person in known}
     return found
@@ -136,15 +136,15 @@ def _note(
 ) -> None:
     for person in {record.created_by_id, record.requested_by_id}:
         if person:
-            why[person].append(f"requested {record}")
+            why[person].append(f"requester of {record}")
     if isinstance(record, ChangeRequest) and record.implementer_id:
-        why[record.implementer_id].append(f"implements {record}")
+        why[record.implementer_id].append(f"implementer of {record}")
     since, editors = known.get("seq", 0), set(known.get("people", ()))
     for stream, seq, editing in edits:
         if stream == record.stream and seq > since:
             editors |= editing
     for person in sorted(editors):
-        why[person].append(f"edited {record}")
+        why[person].append(f"editor of {record}")
 
 
 def _edits(since: Iterable[tuple[str, int]]) -> list[tuple[str, int, set[int]]]:

@@ -60,7 +60,7 @@ def test_other_types_are_refused_plainly(world: World, kind: str) -> None:
     ],
 )
 def test_values_that_make_no_sense_are_refused(world: World, now: datetime, field: str, value: Any) -> None:
-    foreign = {
+    foreign: dict[str, Any] = {
         "components": lambda: list(ProductFactory().components.all()),
         "environments": lambda: [EnvironmentFactory(key="moon", tier="production")],
         "releases": lambda: [World().release()],
@@ -93,7 +93,7 @@ def test_what_the_requester_does_another_contributor_does_not(world: World, now:
     change = world.change()
     if transition == "revise":
         change = submit(change, actor=world.author, now=now)
-    fields = {} if transition == "submit" else {"reason": "So."}
+    fields: Any = {} if transition == "submit" else {"reason": "So."}
     before = picture(change)
     with pytest.raises(NotPermitted):
         fire(change, transition, actor=world.someone("contributor"), now=now, **fields)
