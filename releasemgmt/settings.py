@@ -261,6 +261,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "ReleaseType": ["major", "minor", "patch", "emergency"],
+        "ChangeType": ["standard", "normal", "emergency"],
+    },
 }
 
 # --- background work: ticks only, the database is the truth (docs/architecture.md) -----------------------------------

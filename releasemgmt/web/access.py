@@ -50,3 +50,23 @@ class StrictFilterBackend:
                 raise ValidationError(bound.errors)
             queryset = bound.qs
         return SearchFilter().filter_queryset(request, queryset, view)
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """The same, for the API's description."""
+        filters: type[django_filters.FilterSet] | None = getattr(view, "filterset_class", None)
+        found = [_parameter(name, one) for name, one in (filters.base_filters.items() if filters else ())]
+        if getattr(view, "search_fields", None):
+            found.append(_parameter("search"))
+        if orderings := getattr(view, "orderings", None):
+            enum = [sign + name for name in orderings for sign in ("", "-")]
+            found.append({**_parameter("ordering"), "schema": {"type": "string", "enum": enum}})
+        return found
+
+
+def _parameter(name: str, one: Any = None) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "boolean" if isinstance(one, django_filters.BooleanFilter) else "string"}
+    choices = (one.extra.get("choices") if one is not None else None) or ()
+    if choices:
+        schema["enum"] = [value for value, _label in choices]
+    many = isinstance(one, django_filters.MultipleChoiceFilter)
+    return {"name": name, "in": "query", "schema": {"type": "array", "items": schema} if many else schema}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema as Spectacular
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
@@ -64,6 +65,26 @@ class EventBody(serializers.Serializer[Any]):
     data = serializers.JSONField()  # type: ignore[assignment]
     request_id = serializers.CharField()
     hash = serializers.CharField()
+
+
+class BearerToken(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # it registers itself
+    """How the description names tokens."""
+
+    target_class = "releasemgmt.accounts.authentication.TokenAuthentication"
+    name = "bearerToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer"}
+
+
+class BrowserSession(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # it registers itself
+    """How the description names sessions."""
+
+    target_class = "releasemgmt.accounts.authentication.SessionAuthentication"
+    name = "browserSession"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
 
 
 class AutoSchema(Spectacular):

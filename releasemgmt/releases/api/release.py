@@ -131,7 +131,7 @@ class BuildsBody(StrictSerializer):
     void_signoffs = serializers.BooleanField(required=False)
 
 
-class BuildBody(StrictSerializer):
+class AddedBuild(StrictSerializer):
     """One build."""
 
     digest = DigestField()
@@ -247,14 +247,14 @@ class ReleaseViewSet(RecordViewSet):
         return self._edit(release, commands.edit_release, changes=changes)
 
     @extend_schema(methods=["put"], request=BuildsBody, responses=ReleaseDetail)
-    @extend_schema(methods=["post"], request=BuildBody, responses=ReleaseDetail)
+    @extend_schema(methods=["post"], request=AddedBuild, responses=ReleaseDetail)
     @action(detail=True, methods=["put", "post"], url_path="builds")
     def builds(self, request: Request, number: str) -> Response:
         release = self.get_object()
         if request.method == "PUT":
             return self._edit(release, commands.set_builds, changes=None, **self.body(BuildsBody))
         with self.guarded(release, required=False):
-            commands.add_build(release, build=self.body(BuildBody)["digest"], actor=self.actor, now=timezone.now())
+            commands.add_build(release, build=self.body(AddedBuild)["digest"], actor=self.actor, now=timezone.now())
         return self.answer(self.get_object())
 
     @extend_schema(methods=["get"], responses=DocumentBody)
