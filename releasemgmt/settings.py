@@ -262,8 +262,8 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
-        "ReleaseType": ["major", "minor", "patch", "emergency"],
-        "ChangeType": ["standard", "normal", "emergency"],
+        "ReleaseType": [(name, name.capitalize()) for name in ("major", "minor", "patch", "emergency")],
+        "ChangeType": [(name, name.capitalize()) for name in ("standard", "normal", "emergency")],
     },
 }
 

@@ -69,9 +69,7 @@ def expected(model: type[StatefulModel], arrow: fsm.Transition) -> set[str]:
     return WHO.get(f"{key} from {arrow.source}") or WHO[key]
 
 
-def record(
-    model: type[StatefulModel], *, product: Product, environment: Environment, actors: dict[str, User]
-) -> Any:
+def record(model: type[StatefulModel], *, product: Product, environment: Environment, actors: dict[str, User]) -> Any:
     """A record in memory; only what permission looks at is filled in."""
     make: Any = model
     if model.__name__ == "ChangeRequest":
