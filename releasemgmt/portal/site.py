@@ -14,12 +14,13 @@ from django.utils import timezone
 from unfold.sites import UnfoldAdminSite
 
 from releasemgmt.portal import home
+from releasemgmt.web.admin import actor_of
 
 #: What unfold's own scripts and styles need; only under the admin.
 RELAXED = {"script-src": [SELF, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_INLINE]}
 
 
-class PortalSite(UnfoldAdminSite):
+class PortalSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme carries no types
     """The people's side of the service."""
 
     index_title = "What waits for me?"
@@ -41,7 +42,7 @@ class PortalSite(UnfoldAdminSite):
         return relaxed
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        context = {**self.each_context(request), **home.waiting(request.user, now=timezone.now())}
+        context = {**self.each_context(request), **home.waiting(actor_of(request), now=timezone.now())}
         return render(request, "portal/home.html", {**context, "title": self.index_title, **(extra_context or {})})
 
     login = secure_admin_login(UnfoldAdminSite.login)

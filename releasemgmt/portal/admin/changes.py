@@ -20,7 +20,10 @@ from releasemgmt.releases.models import Release
 from releasemgmt.web.admin import PersonalForm, RecordAdmin
 from releasemgmt.workflow.models import Aggregate
 
-WHEN = {"widget": forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"), "required": False}
+WHEN: dict[str, Any] = {
+    "widget": forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    "required": False,
+}
 
 
 def text(rows: int = 4) -> forms.CharField:

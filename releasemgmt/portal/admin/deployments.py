@@ -36,7 +36,7 @@ class DeploymentAdmin(ReadOnlyAdmin):
 
     def matrix_view(self, request: HttpRequest) -> HttpResponse:
         """Components against environments: what runs in each, and since when."""
-        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        rows: dict[tuple[str, str], dict[int, Any]] = {}
         environments: dict[int, Any] = {}
         for each in what_is_where(user=actor_of(request)):
             environments[each.environment_id] = each.environment
