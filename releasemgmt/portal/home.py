@@ -28,7 +28,7 @@ def waiting(user: User, *, now: datetime) -> dict[str, Any]:
         )
         plans = DeploymentPlan.objects.visible_to(user).filter(state__in=ON_THE_WAY)
         rounds = waiting_for(user)
-        inbox = Delivery.objects.inbox_of(user).unread().order_by("-created_at", "-id")
+        inbox = Delivery.objects.inbox_of(user).unread().order_by("-id")
         return {
             "rounds": rounds[:SHOWN],
             "rounds_total": len(rounds),

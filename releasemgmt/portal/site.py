@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
@@ -19,11 +19,24 @@ from releasemgmt.web.admin import actor_of
 #: What unfold's own scripts and styles need; only under the admin.
 RELAXED = {"script-src": [SELF, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_INLINE]}
 
+#: Registered by libraries; people, roles and addresses are kept by accounts here.
+FOREIGN = {"auth.Group", "account.EmailAddress", "account.EmailConfirmation"}
+
 
 class PortalSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme carries no types
     """The people's side of the service."""
 
     index_title = "What waits for me?"
+
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        self.login = secure_admin_login(self.login)
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Our own models only: libraries' tables are no record of this service."""
+        models = model_or_iterable if isinstance(model_or_iterable, Iterable) else [model_or_iterable]
+        ours = [model for model in models if model._meta.label not in FOREIGN]
+        super().register(ours, admin_class, **options)
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Any active person; what they see and may do there is asked page by page."""
@@ -44,5 +57,3 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme carries no
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         context = {**self.each_context(request), **home.waiting(actor_of(request), now=timezone.now())}
         return render(request, "portal/home.html", {**context, "title": self.index_title, **(extra_context or {})})
-
-    login = secure_admin_login(UnfoldAdminSite.login)

@@ -125,9 +125,9 @@ class RecordAdmin(ReadOnlyAdmin):
         name = f"{self.opts.app_label}_{self.opts.model_name}"
         wrap = self.admin_site.admin_view
         own = [
-            path("<int:pk>/edit/", wrap(self.edit_view), name=f"{name}_edit"),
-            path("<int:pk>/comment/", wrap(require_POST(self.comment_view)), name=f"{name}_comment"),
-            path("<int:pk>/transition/<str:transition>/", wrap(self.transition_view), name=f"{name}_transition"),
+            path("<int:pk>/change/edit/", wrap(self.edit_view), name=f"{name}_edit"),
+            path("<int:pk>/change/comment/", wrap(require_POST(self.comment_view)), name=f"{name}_comment"),
+            path("<int:pk>/change/transition/<str:transition>/", wrap(self.transition_view), name=f"{name}_transition"),
         ]
         return [*own, *self.extra_urls(wrap, name), *super().get_urls()]
 

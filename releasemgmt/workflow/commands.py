@@ -90,9 +90,10 @@ def lock(obj: A) -> A:
     context = _context.get()
     if context is None or not transaction.get_connection().in_atomic_block:
         raise RuntimeError("lock() outside of a command")
-    key = (type(obj), obj.pk)
+    model = obj._meta.model  # a request's user is a lazy object of another type
+    key = (model, obj.pk)
     if key not in context.locked:
-        rows = type(obj)._base_manager.select_related(*obj.locked_with)
+        rows = model._base_manager.select_related(*obj.locked_with)
         context.locked[key] = rows.select_for_update(of=("self",), no_key=True).get(pk=obj.pk)
     return cast(A, context.locked[key])
 
@@ -100,7 +101,7 @@ def lock(obj: A) -> A:
 def _now_locked(obj: Aggregate) -> None:
     """A row that this transaction inserted is its own; nobody else sees it yet."""
     if (context := _context.get()) is not None:
-        context.locked[type(obj), obj.pk] = obj
+        context.locked[obj._meta.model, obj.pk] = obj
 
 
 def permit(actor: User, obj: Aggregate, allow: fsm.Allow, *, to: str) -> None:

@@ -122,7 +122,7 @@ class ProductAdmin(RecordAdmin):
         return {"components": obj.components.all(), "environments": obj.environments.all()}
 
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
-        return [path("<int:pk>/components/", wrap(self.component_view), name=f"{name}_component")]
+        return [path("<int:pk>/change/components/", wrap(self.component_view), name=f"{name}_component")]
 
     def component_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """A new component."""

@@ -128,11 +128,15 @@ class UserAdmin(RecordAdmin):
 
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
         return [
-            path("<int:pk>/roles/", wrap(self.role_view), name=f"{name}_role"),
-            path("<int:pk>/roles/<int:role>/revoke/", wrap(require_POST(self.revoke_role_view)), name=f"{name}_unrole"),
-            path("<int:pk>/tokens/", wrap(self.token_view), name=f"{name}_token"),
-            path("<int:pk>/tokens/<int:token>/revoke/", wrap(require_POST(self.revoke_token_view))),
-            path("<int:pk>/deactivate/", wrap(require_POST(self.deactivate_view)), name=f"{name}_deactivate"),
+            path("<int:pk>/change/roles/", wrap(self.role_view), name=f"{name}_role"),
+            path(
+                "<int:pk>/change/roles/<int:role>/revoke/",
+                wrap(require_POST(self.revoke_role_view)),
+                name=f"{name}_unrole",
+            ),
+            path("<int:pk>/change/tokens/", wrap(self.token_view), name=f"{name}_token"),
+            path("<int:pk>/change/tokens/<int:token>/revoke/", wrap(require_POST(self.revoke_token_view))),
+            path("<int:pk>/change/deactivate/", wrap(require_POST(self.deactivate_view)), name=f"{name}_deactivate"),
         ]
 
     def role_view(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -135,7 +135,7 @@ class PlanAdmin(RecordAdmin):
 
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
         view = wrap(require_POST(self.task_view))
-        return [path("<int:pk>/tasks/<int:task>/<str:step>/", view, name=f"{name}_task")]
+        return [path("<int:pk>/change/tasks/<int:task>/<str:step>/", view, name=f"{name}_task")]
 
     def task_view(self, request: HttpRequest, pk: int, task: int, step: str) -> HttpResponse:
         """Tick, fail, skip or retry one task."""

@@ -195,10 +195,10 @@ class ReleaseAdmin(RecordAdmin):
 
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
         return [
-            path("<int:pk>/documents/<str:kind>/", wrap(self.document_view), name=f"{name}_document"),
-            path("<int:pk>/builds/", wrap(self.builds_view), name=f"{name}_builds"),
-            path("<int:pk>/defects/", wrap(self.defect_view), name=f"{name}_defect"),
-            path("<int:pk>/round/", wrap(require_POST(self.round_view)), name=f"{name}_round"),
+            path("<int:pk>/change/documents/<str:kind>/", wrap(self.document_view), name=f"{name}_document"),
+            path("<int:pk>/change/builds/", wrap(self.builds_view), name=f"{name}_builds"),
+            path("<int:pk>/change/defects/", wrap(self.defect_view), name=f"{name}_defect"),
+            path("<int:pk>/change/round/", wrap(require_POST(self.round_view)), name=f"{name}_round"),
         ]
 
     def document_view(self, request: HttpRequest, pk: int, kind: str) -> HttpResponse:

@@ -40,7 +40,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     list_display = ("created_at", "subject", "channel", "state", "read_at")
     list_filter = ("channel", "state")
-    ordering = ("-created_at", "-id")
+    ordering = ("-id",)
     fields = (*list_display, "body", "sent_at", "attempts", "error")
     readonly_fields = fields
 
