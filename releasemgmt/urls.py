@@ -1,7 +1,12 @@
 """The roof: where each app's URLs hang."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
+
+from releasemgmt.web import errors
+
+handler404 = errors.absent
+handler500 = errors.failed
 
 urlpatterns = [
     path("", include("releasemgmt.web.urls")),
@@ -15,4 +20,5 @@ urlpatterns = [
     path("api/v1/", include("releasemgmt.releases.urls")),
     path("api/v1/", include("releasemgmt.notifications.urls")),
     path("api/v1/", include("approvals.urls")),
+    re_path(r"^api/", errors.no_such_address),
 ]

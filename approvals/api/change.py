@@ -17,7 +17,7 @@ from approvals.models import ChangeRequest
 from releasemgmt.catalog.models import Product
 from releasemgmt.releases.api.fields import EnvironmentField, ProductField, ReleaseField, UserField, components_of
 from releasemgmt.releases.models import Risk
-from releasemgmt.web.api import InstantField, RecordSerializer, RecordViewSet, StrictSerializer
+from releasemgmt.web.api import InstantField, RecordSerializer, StatefulViewSet, StrictSerializer
 
 TEXT = 20_000
 
@@ -98,7 +98,7 @@ class ChangeFilters(django_filters.FilterSet):
     risk = django_filters.MultipleChoiceFilter(choices=Risk.choices)
 
 
-class ChangeViewSet(RecordViewSet):
+class ChangeViewSet(StatefulViewSet):
     """Change requests."""
 
     model = ChangeRequest

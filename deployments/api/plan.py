@@ -19,7 +19,7 @@ from deployments.api.fields import ReleaseFilter
 from deployments.models import DeploymentPlan, DeploymentTask
 from releasemgmt.accounts.models import Scope, Team, User
 from releasemgmt.releases.api.fields import EnvironmentField, NamedField, ReleaseField
-from releasemgmt.web.api import InstantField, RecordSerializer, RecordViewSet, StrictSerializer
+from releasemgmt.web.api import InstantField, RecordSerializer, StatefulViewSet, StrictSerializer
 
 MAX_TASKS = 200
 MAX_MINUTES = 60 * 24 * 365
@@ -144,7 +144,7 @@ class PlanFilters(django_filters.FilterSet):
     autostart = django_filters.BooleanFilter()
 
 
-class PlanViewSet(RecordViewSet):
+class PlanViewSet(StatefulViewSet):
     """Deployment plans and their tasks."""
 
     model = DeploymentPlan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, cast
 
 import django_filters
@@ -32,18 +33,24 @@ class ScopedAccess(BasePermission):
         return True
 
 
+def check_query(request: Request, known: Collection[str]) -> None:
+    """Refuse a query parameter that means nothing here, and texts that no database takes."""
+    for name, values in request.query_params.lists():
+        if name not in known:
+            raise ValidationError({name: ["There is no such filter."]}, code="unknown_filter")
+        for value in values:
+            check_text(value)
+
+
 class StrictFilterBackend:
     """Filters, `search` and `ordering` as the view declares them; any other query parameter is an error."""
 
-    own = {"cursor", "page_size", "ordering", "search", "format"}
+    own = {"cursor", "page_size", "ordering", "search"}
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         filters: type[django_filters.FilterSet] | None = getattr(view, "filterset_class", None)
         known = set(filters.base_filters) if filters else set()
-        for name, value in request.query_params.items():
-            check_text(str(value))
-            if name not in known | self.own | set(getattr(view, "query_parameters", ())):
-                raise ValidationError({name: ["There is no such filter."]}, code="unknown_filter")
+        check_query(request, known | self.own | set(getattr(view, "query_parameters", ())))
         if filters:
             bound = filters(request.query_params, queryset=queryset, request=request)
             if not bound.is_valid():

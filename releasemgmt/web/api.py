@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -18,6 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from releasemgmt.web.access import check_query
 from releasemgmt.web.errors import PreconditionFailed, PreconditionRequired
 from releasemgmt.web.idempotency import replayable
 from releasemgmt.web.pagination import TimelinePagination
@@ -29,6 +31,10 @@ from releasemgmt.workflow.models import Aggregate, StatefulModel
 
 if TYPE_CHECKING:
     from releasemgmt.accounts.models import User
+
+PAGING = ("cursor", "page_size")
+IF_MATCH = OpenApiParameter("If-Match", str, "header", description="The ETag that you read: else 412.")
+TRANSITION_FIELDS = {"type": "object", "additionalProperties": {"type": "string"}}
 
 
 class InstantField(serializers.DateTimeField):
@@ -58,6 +64,7 @@ class View(GenericViewSet[Any]):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        check_text(request.path)
         if request.method == "POST" and "Idempotency-Key" in request.headers:
             handler: Any = self.post  # type: ignore[has-type]
             self.post = partial(replayable, handler)
@@ -110,7 +117,7 @@ class CommentBody(StrictSerializer):
 
 
 class RecordViewSet(View):
-    """Records with a number and a revision: list, retrieve, timeline, comments, and transitions where there are any."""
+    """Records with a number and a revision: list, retrieve, timeline, comments."""
 
     lookup_field = "number"
     lookup_value_regex = "[^/]+"
@@ -119,28 +126,20 @@ class RecordViewSet(View):
     address: ClassVar[str]
     orderings: ClassVar[tuple[str, ...]] = ("created_at", "updated_at")
     ordering = ("-created_at", "-id")
-    #: Commands for transitions that are more than a `fire`.
-    transition_commands: ClassVar[Mapping[str, Callable[..., StatefulModel]]] = {}
 
     def get_queryset(self) -> QuerySet[Any]:
         """What the caller sees, with what its JSON needs."""
         raise NotImplementedError
 
     def get_object(self) -> Any:
-        number = self.kwargs[self.lookup_field]
-        check_text(number)
-        found = self.by_number(self.get_queryset(), number)
+        found = self.by_number(self.get_queryset(), self.kwargs[self.lookup_field])
         if found is None:
             raise Http404
         return found
 
     def by_number(self, rows: QuerySet[Any], number: str) -> Any:
-        """The record of that number; a stateful one is addressed as PREFIX-<id>."""
-        prefix, _, digits = number.partition("-")
-        stateful = issubclass(self.model, StatefulModel) and prefix == self.model.NUMBER_PREFIX
-        if stateful and digits.isascii() and digits.isdigit() and len(digits) < 19:
-            return rows.filter(pk=int(digits)).first()
-        return None
+        """The row of that number, if it is there."""
+        raise NotImplementedError
 
     def chosen_ordering(self) -> tuple[str, ...]:
         """The caller's `ordering`, ended by the key so that pages never overlap."""
@@ -159,8 +158,10 @@ class RecordViewSet(View):
         return self.answer(self.get_object())
 
     def answer(self, obj: Aggregate, status: int = 200) -> Response:
-        """The record's JSON with its ETag."""
-        return Response(self.get_serializer(obj).data, status=status, headers={"ETag": etag(obj)})
+        """The record's JSON with its ETag, and where it is new with its address."""
+        body = self.get_serializer(obj).data
+        place = {"Location": body["url"]} if status == HTTPStatus.CREATED else {}
+        return Response(body, status=status, headers={"ETag": etag(obj), **place})
 
     @contextmanager
     def guarded(self, obj: Aggregate, *, required: bool = True) -> Iterator[None]:
@@ -170,33 +171,14 @@ class RecordViewSet(View):
             raise PreconditionRequired("Send If-Match with the ETag that you read, or *.")
         with commands.command():
             locked = commands.lock(obj)
-            if given not in (None, "*", etag(locked)):
+            if given is not None and {"*", etag(locked)}.isdisjoint(tag.strip() for tag in given.split(",")):
                 raise PreconditionFailed(f"{locked.number} changed meanwhile: it is at {etag(locked)}.")
             yield
-
-    @extend_schema(responses=TransitionBody(many=True))
-    @action(detail=True, methods=["get"], url_path="transitions", pagination_class=None)
-    def transitions(self, request: Request, number: str) -> Response:
-        found = queries.options(self.get_object(), actor=self.actor, now=timezone.now())
-        return Response([option_as_json(option) for option in found])
-
-    @action(detail=True, methods=["post"], url_path=r"transitions/(?P<name>[a-z_]+)")
-    def transition(self, request: Request, number: str, name: str) -> Response:
-        obj = self.get_object()
-        fields = request.data
-        if not isinstance(fields, Mapping) or not all(isinstance(value, str) for value in fields.values()):
-            raise Invalid({"": "Send an object whose values are texts."})
-        declared = fsm.fields_of(obj, name)
-        if unknown := {str(field): "There is no such field." for field in fields if field not in declared}:
-            raise Invalid(unknown, code="unknown_field")
-        with self.guarded(obj, required=False):
-            fire = self.transition_commands.get(name) or partial(commands.fire, transition=name)
-            fire(obj, actor=self.actor, now=timezone.now(), **fields)
-        return self.answer(self.get_object())
 
     @extend_schema(responses=EventBody(many=True))
     @action(detail=True, methods=["get"], url_path="events", pagination_class=TimelinePagination)
     def events(self, request: Request, number: str) -> Response:
+        check_query(request, PAGING)
         page = self.paginate_queryset(queries.timeline(self.get_object()))
         return self.get_paginated_response(EventBody(page, many=True).data)
 
@@ -208,8 +190,47 @@ class RecordViewSet(View):
         if request.method == "POST":
             event = commands.comment(obj, body=self.body(CommentBody)["body"], actor=self.actor)
             return Response(EventBody(event).data, status=201)
+        check_query(request, PAGING)
         page = self.paginate_queryset(queries.timeline(obj).filter(kind="comment"))
         return self.get_paginated_response(EventBody(page, many=True).data)
+
+
+class StatefulViewSet(RecordViewSet):
+    """Records with a life: what can happen next, and making it happen."""
+
+    model: ClassVar[type[StatefulModel]]
+    #: Commands for transitions that are more than a `fire`.
+    transition_commands: ClassVar[Mapping[str, Callable[..., StatefulModel]]] = {}
+
+    def by_number(self, rows: QuerySet[Any], number: str) -> Any:
+        """The record of that number: PREFIX-<id>."""
+        prefix, _, digits = number.partition("-")
+        if prefix == self.model.NUMBER_PREFIX and digits.isascii() and digits.isdigit() and len(digits) < 19:
+            return rows.filter(pk=int(digits)).first()
+        return None
+
+    @extend_schema(responses=TransitionBody(many=True))
+    @action(detail=True, methods=["get"], url_path="transitions", pagination_class=None)
+    def transitions(self, request: Request, number: str) -> Response:
+        found = queries.options(self.get_object(), actor=self.actor, now=timezone.now())
+        return Response([option_as_json(option) for option in found])
+
+    @extend_schema(parameters=[IF_MATCH], request={"application/json": TRANSITION_FIELDS})
+    @action(detail=True, methods=["post"], url_path=r"transitions/(?P<name>[a-z_]+)")
+    def transition(self, request: Request, number: str, name: str) -> Response:
+        obj = self.get_object()
+        if not fsm.knows(self.model, name):
+            raise Http404
+        fields = request.data
+        if not isinstance(fields, Mapping) or not all(isinstance(value, str) for value in fields.values()):
+            raise Invalid({"": "Send an object whose values are texts."})
+        declared = fsm.fields_of(obj, name)
+        if unknown := {field: "There is no such field." for field in fields if field not in declared}:
+            raise Invalid(unknown, code="unknown_field")
+        with self.guarded(obj, required=False):
+            fire = self.transition_commands.get(name) or partial(commands.fire, transition=name)
+            fire(obj, actor=self.actor, now=timezone.now(), **fields)
+        return self.answer(self.get_object())
 
 
 def etag(obj: Aggregate) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
-from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.template.loader import render_to_string
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -32,6 +35,20 @@ STATUS: dict[type[errors.Refused], int] = {
     errors.Stale: 412,
     errors.Conflict: 409,
 }
+
+
+AWAY = (OperationalError, InterfaceError)
+PLAIN: tuple[tuple[Any, int, str, str], ...] = (
+    (Http404, 404, "not_found", "There is no such thing, or you may not see it."),
+    (PermissionDenied, 403, "not_permitted", "You may not do this."),
+    (AWAY, 503, "unavailable", "The database does not answer. Try again."),
+    (IntegrityError, 409, "conflict", "Somebody else wrote at the same moment. Read again, then try again."),
+    (DataError, 400, "invalid", "A value is larger than can be stored."),
+    (RequestDataTooBig, 413, "too_large", "The body is larger than is read."),
+    (UnreadablePostError | SuspiciousOperation, 400, "malformed", "The request can't be read."),
+)
+#: What an operator wants to see; the others are the caller's to mend.
+LOGGED = {409, 500, 503}
 
 
 class PreconditionFailed(exceptions.APIException):
@@ -70,27 +87,38 @@ def status_of(refused: errors.Refused) -> int:
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
     """DRF's hook: any exception of a view becomes a problem document; audited refusals go on the caller's stream."""
     request = context["request"]
+    try:
+        return _answer(request, error)
+    except AWAY as away:
+        return _answer(request, away)
+
+
+def _answer(request: HttpRequest, error: Exception) -> Response:
     if isinstance(error, errors.Refused):
         if getattr(request.user, "pk", None):
-            refuse(request.user, error, subject=request.path)
+            refuse(cast("User", request.user), error, subject=request.path)
         return _problem(request, status_of(error), error.code, error.detail, **error.extra())
-    if isinstance(error, Http404):
-        return _problem(request, 404, "not_found", "There is no such thing, or you may not see it.")
-    if isinstance(error, PermissionDenied):
-        return _problem(request, 403, "not_permitted", "You may not do this.")
-    if isinstance(error, OperationalError | InterfaceError):
-        log.exception("database_unavailable")
-        answer = _problem(request, 503, "unavailable", "The database does not answer. Try again.")
-        answer["Retry-After"] = RETRY_AFTER
-        return answer
     if isinstance(error, exceptions.ValidationError):
         found = list(_pointers(error.get_full_details()))
         detail = " ".join(dict.fromkeys(str(item["detail"]) for item in found))
         return _problem(request, 400, "invalid", detail, errors=found)
     if isinstance(error, exceptions.APIException):
         return _from_drf(request, error)
-    log.exception("unhandled_error")
-    return _problem(request, 500, "error", "Something went wrong here; the request's id helps to find it.")
+    status, code, detail = _plain(error)
+    if status in LOGGED:
+        log.error(code, path=request.path, exc_info=error)
+    answer = _problem(request, status, code, detail)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer["Retry-After"] = RETRY_AFTER
+    return answer
+
+
+def _plain(error: BaseException | None) -> tuple[int, str, str]:
+    """Status, code and detail of an exception that is neither ours nor DRF's."""
+    for kinds, status, code, detail in PLAIN:
+        if isinstance(error, kinds):
+            return status, code, detail
+    return 500, "error", "Something went wrong here; the request's id helps to find it."
 
 
 def _from_drf(request: HttpRequest, error: exceptions.APIException) -> Response:
@@ -134,3 +162,39 @@ def _body(request: HttpRequest, status: int, code: str, detail: str, extra: Mapp
 
 def _problem(request: HttpRequest, status: int, code: str, detail: str, **extra: Any) -> Response:
     return Response(_body(request, status, code, detail, extra), status=status, content_type=CONTENT_TYPE)
+
+
+# --- outside of REST views: unknown addresses, and whatever fails in a middleware or a page ---
+
+
+@csrf_exempt
+def no_such_address(request: HttpRequest) -> HttpResponse:
+    """Any address under `/api/` that nobody serves; without the slash at its end it is another address."""
+    hint = "" if request.path.endswith("/") else " Addresses here end with a slash."
+    return _document(request, 404, "not_found", f"There is no such address.{hint}")
+
+
+def absent(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's hook for 404."""
+    return _page(request, *_plain(Http404()))
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Django's hook for an exception that nothing caught; with the database away it is a 503, for pages too."""
+    return _page(request, *_plain(sys.exception()))
+
+
+def _page(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+    """A problem for machines, a plain page for people; the page asks the database nothing."""
+    status = status if status in (404, 503) else 500
+    if request.path.startswith("/api/"):
+        response: HttpResponse = _document(request, status, code, detail)
+    else:
+        response = HttpResponse(render_to_string(f"{status}.html"), status=status)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response["Retry-After"] = RETRY_AFTER
+    return response
+
+
+def _document(request: HttpRequest, status: int, code: str, detail: str) -> JsonResponse:
+    return JsonResponse(_body(request, status, code, detail, {}), status=status, content_type=CONTENT_TYPE)

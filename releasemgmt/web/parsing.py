@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,11 @@ class StrictJSONParser(BaseParser):
             raise TooLarge(f"The body is larger than {limit // 1024} KiB.")
         try:
             body = json.loads(
-                raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_bounded
+                raw.decode("utf-8"),
+                object_pairs_hook=_unique,
+                parse_constant=_no_constant,
+                parse_int=_bounded,
+                parse_float=_finite,
             )
         except (UnicodeDecodeError, ValueError, RecursionError) as error:
             raise ParseError(f"This is not the JSON we read: {error}") from error
@@ -53,8 +58,15 @@ def _bounded(digits: str) -> int:
     return int(digits)
 
 
+def _finite(digits: str) -> float:
+    if math.isinf(number := float(digits)):
+        raise ValueError("a number is too large.")
+    return number
+
+
 def _check(value: Any, depth: int) -> None:
-    if depth > MAX_DEPTH:
+    """`depth` is that of the value itself, where it is an object or a list."""
+    if depth > MAX_DEPTH and isinstance(value, dict | list):
         raise ParseError(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
     if isinstance(value, dict):
         for key, item in value.items():

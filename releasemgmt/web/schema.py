@@ -6,7 +6,7 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema as Spectacular
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
 
@@ -87,8 +87,22 @@ class BrowserSession(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
 
 
+IF_MATCH = "The ETag that you read, or `*`. Without it 428; where the record has changed since, 412."
+IDEMPOTENCY_KEY = (
+    "A text of your choice, kept for 24 hours with the answer: the same POST again is answered from there, with "
+    "`Idempotency-Replayed: true`; another body under the same key is a 422."
+)
+
+
 class AutoSchema(Spectacular):
-    """Adds the problem document to every operation."""
+    """Adds the problem document and the headers of our conventions to every operation."""
+
+    def get_override_parameters(self) -> list[Any]:
+        if self.method == "POST":
+            return [OpenApiParameter("Idempotency-Key", str, "header", description=IDEMPOTENCY_KEY)]
+        if self.method in ("PUT", "PATCH", "DELETE"):
+            return [OpenApiParameter("If-Match", str, "header", required=True, description=IF_MATCH)]
+        return []
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)

@@ -16,7 +16,7 @@ from releasemgmt.catalog.models import Product
 from releasemgmt.releases import commands
 from releasemgmt.releases.api.fields import EnvironmentField, ProductField, components_of
 from releasemgmt.releases.models import KnownDefect
-from releasemgmt.web.api import InstantField, RecordSerializer, RecordViewSet, StrictSerializer
+from releasemgmt.web.api import InstantField, RecordSerializer, StatefulViewSet, StrictSerializer
 
 
 class DefectEdit(StrictSerializer):
@@ -64,7 +64,7 @@ class DefectFilters(django_filters.FilterSet):
     severity = django_filters.MultipleChoiceFilter(choices=KnownDefect.Severity.choices)
 
 
-class DefectViewSet(RecordViewSet):
+class DefectViewSet(StatefulViewSet):
     """Known defects."""
 
     model = KnownDefect

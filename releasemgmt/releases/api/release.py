@@ -28,7 +28,7 @@ from releasemgmt.releases.api.fields import (
     components_of,
 )
 from releasemgmt.releases.models import DefectLink, Document, Release, Risk
-from releasemgmt.web.api import InstantField, RecordSerializer, RecordViewSet, StrictSerializer
+from releasemgmt.web.api import InstantField, RecordSerializer, StatefulViewSet, StrictSerializer
 from releasemgmt.workflow.models import StatefulModel
 
 
@@ -201,7 +201,7 @@ class ReleaseFilters(django_filters.FilterSet):
     train = django_filters.CharFilter()
 
 
-class ReleaseViewSet(RecordViewSet):
+class ReleaseViewSet(StatefulViewSet):
     """Releases, and what hangs on them."""
 
     model = Release
