@@ -72,7 +72,7 @@ def report_deployment(  # noqa: PLR0913 - a deployment's columns
         )
         _check(deployment, builds, now=now)
         _attribute(deployment, builds, named=release)
-        before = releases_in(environment, product)
+        before = releases_in(environment, product) if kind == Deployment.Kind.ROLLBACK else set()
         _lock(deployment, touched=before)
         if known := _known(deployment, builds):
             return known, False
@@ -83,14 +83,14 @@ def report_deployment(  # noqa: PLR0913 - a deployment's columns
 
 
 def _product_of(builds: Sequence[Build], release: Release | None) -> Product:
-    products = {build.product for build in builds} | ({release.product} if release else set())
     if not builds:
         raise Invalid({"builds": "Name what was deployed: builds, or a release that has some."})
-    if len(products) > 1:
+    product = release.product if release else builds[0].product
+    if {build.product_id for build in builds} != {product.pk}:
         raise Invalid({"builds": "Name builds of one product, that of the release."})
     if len({build.component_id for build in builds}) < len(builds):
         raise Invalid({"builds": "Name one build of each component."})
-    return products.pop()
+    return product
 
 
 def _check(deployment: Deployment, builds: Sequence[Build], *, now: datetime) -> None:

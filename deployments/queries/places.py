@@ -16,7 +16,7 @@ from releasemgmt.releases.models import Build, Release
 
 
 def running_in(environment: Environment, product: Product, *, at: datetime | None = None) -> QuerySet[DeployedBuild]:
-    """What runs of a product in an environment, now or at a past instant: one row for each component."""
+    """What runs of a product in an environment, now or at a past instant: one row a component."""
     here = Component.objects.filter(product=product).values(latest=_latest(OuterRef("pk"), environment.pk, at))
     return _rows(here)
 
@@ -38,8 +38,10 @@ def _latest(component: Any, environment: Any, at: datetime | None) -> Subquery:
 
 
 def _rows(latest: QuerySet[Any, Any]) -> QuerySet[DeployedBuild]:
+    """The rows by their keys, found first: given as a subquery, PostgreSQL would read the whole history for them."""
+    keys = [row["latest"] for row in latest if row["latest"] is not None]
     facts = ("build", "component", "environment", "deployment__release", "deployment__product")
-    return DeployedBuild.objects.filter(pk__in=latest).select_related(*facts).order_by("component__key")
+    return DeployedBuild.objects.filter(pk__in=keys).select_related(*facts).order_by("component__key")
 
 
 def covering(builds: Collection[Build]) -> list[Release]:

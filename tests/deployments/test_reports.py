@@ -259,5 +259,5 @@ def test_a_report_costs_the_same_however_long_the_history(shop: Shop, django_ass
     for n in range(8):
         shop.report(release=shop.release(f"1.{n}"), started_at=at(n), finished_at=at(n), now=at(n))
     release = shop.release("2.0")
-    with django_assert_max_num_queries(45):
+    with django_assert_max_num_queries(42):
         shop.report(release=release, started_at=at(20), finished_at=at(20), now=at(20), external_id="run-1")
