@@ -102,7 +102,10 @@ if EMBEDDED:
 else:
     DATABASES = {"default": dict(dj_database_url.parse(ENV.database_url))}
     DATABASES["default"] |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
-    DATABASES["default"]["OPTIONS"] = {"options": "-c idle_in_transaction_session_timeout=60000"}
+    DATABASES["default"]["OPTIONS"] = {
+        "options": "-c idle_in_transaction_session_timeout=60000",
+        "connect_timeout": 5,
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # The table survives every worker and a Redis outage; a local-memory cache would double each limit over two workers.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "web_cache"}}
@@ -247,6 +250,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "releasemgmt.web.pagination.CursorPagination",
     "DEFAULT_FILTER_BACKENDS": ["releasemgmt.web.access.StrictFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "releasemgmt.web.schema.AutoSchema",
+    "DEFAULT_METADATA_CLASS": None,
     "EXCEPTION_HANDLER": "releasemgmt.web.errors.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "UNAUTHENTICATED_USER": None,

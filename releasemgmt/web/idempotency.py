@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.http import Http404
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -22,6 +23,7 @@ from releasemgmt.workflow.commands import command
 KEPT = timedelta(hours=24)
 REPLAYED = "Idempotency-Replayed"
 KEPT_HEADERS = ("ETag", "Location")
+LONGEST_PATH = 500
 
 
 def replayable(handler: Callable[..., Response], request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -32,6 +34,8 @@ def replayable(handler: Callable[..., Response], request: Request, *args: Any, *
     key = request.headers["Idempotency-Key"]
     if not 1 <= len(key) <= 255 or not key.isprintable():
         raise ValidationError({"Idempotency-Key": ["Use 1 to 255 printable characters."]})
+    if len(request.path) > LONGEST_PATH:
+        raise Http404
     row = {"user": request.user, "path": request.path, "key": key}
     digest = _digest(request)
     try:

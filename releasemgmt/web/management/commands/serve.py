@@ -44,7 +44,6 @@ class Command(BaseCommand):
         new = not MigrationRecorder(connection).applied_migrations()
         try:
             call_command("migrate", verbosity=0)
-            call_command("createcachetable", verbosity=0)
             if new and demo:
                 self.stdout.write("First start: making the demo world")
                 call_command("demo")
