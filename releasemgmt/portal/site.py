@@ -30,7 +30,7 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme carries no
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
-        self.login = secure_admin_login(self.login)
+        self.login: Callable[..., Any] = secure_admin_login(super().login)
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Our own models only: libraries' tables are no record of this service."""
