@@ -17,7 +17,7 @@ help: ## List what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 run: env ## Run the service with its demo world on http://127.0.0.1:8000 (another port: make run PORT=8001)
-	@exec $(PY) manage.py serve --port $(PORT)
+	@PUBLIC_URL=$${PUBLIC_URL:-http://127.0.0.1:$(PORT)} exec $(PY) manage.py serve --port $(PORT)
 
 test: dev-env ## Run all tests; with DATABASE_URL and REDIS_URL set, on PostgreSQL and Redis (some: make test ARGS="-k vote")
 	$(PY) -m pytest $(ARGS)

@@ -87,7 +87,7 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(fields=["next_attempt_at", "id"], condition=Q(state="pending"), name="delivery_due"),
-            models.Index(fields=["recipient", "-id"], condition=Q(channel="inbox"), name="delivery_inbox"),
+            models.Index(fields=["recipient", "-id"], name="delivery_list_of_recipient"),
             models.Index(
                 fields=["recipient", "-id"], condition=Q(channel="inbox", read_at=None), name="delivery_unread"
             ),

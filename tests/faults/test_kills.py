@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
+from django.conf import settings
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -62,4 +65,41 @@ def test_whatever_dies_each_event_is_published_and_told_once(background: Backgro
     copies = Counter(str(mail["Message-ID"]) for mail in mailbox.mails)
     assert len(copies) == EVENTS
     assert sum(copies.values()) - EVENTS <= interrupted
+    assert list(queries.breaks()) == []
+
+
+def cut_connections() -> None:
+    """End every other connection to the database, as its restart does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def forget_messages() -> None:
+    """Take all that Celery keeps in Redis away, as an empty Redis after its restart does."""
+    broker = redis.Redis.from_url(settings.CELERY_BROKER_URL)
+    for word in ("celery", "unacked", "_kombu"):
+        for key in broker.scan_iter(f"{word}*"):
+            broker.delete(key)
+
+
+@pytest.mark.skipif(settings.EMBEDDED, reason="the embedded installation has neither a database server nor a broker")
+def test_the_worker_outlives_its_connections_and_what_its_broker_forgets(
+    background: Background, mailbox: Mailbox
+) -> None:
+    team = TeamFactory(key="shop")
+    actor, reader = someone("release_manager", team=team), someone("contributor", team=team)
+    tell(team, reader, actor=actor, news="0")
+    eventually(lambda: mailbox.mails)
+    for n in range(1, 40):
+        tell(team, reader, actor=actor, news=f"{n}")
+        cut_connections()
+        forget_messages()
+        eventually(lambda n=n: n % 10 or Delivery.objects.inbox_of(reader).count() == n + 1)  # type: ignore[misc]
+    end_leases()
+    eventually(lambda: not Pending.objects.exists() and not Delivery.objects.exclude(state="sent").exists())
+    assert {mail["Subject"] for mail in mailbox.mails} == {f"shop: {n}" for n in range(40)}
+    assert Delivery.objects.inbox_of(reader).count() == 40
     assert list(queries.breaks()) == []

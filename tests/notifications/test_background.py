@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from deployments.models import DeploymentPlan
@@ -70,6 +73,23 @@ def test_a_due_plan_starts_and_those_whose_turn_it_is_are_told(
     assert started.request_id, "each run of a task has an id"
     assert DeploymentPlan.objects.get(pk=plan.pk).state == "in_progress"
     assert list(queries.breaks()) == []
+
+
+@pytest.mark.skipif(settings.EMBEDDED, reason="the embedded installation has no broker")
+def test_the_brokers_password_is_told_to_nobody(transactional_db: None, tmp_path: Path) -> None:
+    """Worker and beat that the broker turns away say so, line by line as JSON, and not what they showed it."""
+    broker = urlsplit(settings.CELERY_BROKER_URL)
+    refused = broker._replace(netloc=f"nobody:canary-secret@{broker.hostname}:{broker.port}").geturl()
+    processes = Background(tmp_path, REDIS_URL=refused)
+    processes.start()
+    try:
+        eventually(lambda: processes.log.read_text().count("Cannot connect") + processes.log.read_text().count("WRONG"))
+    finally:
+        processes.stop()
+    said = processes.log.read_text()
+    assert "canary" not in said
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert {"level", "logger", "timestamp", "event"} <= lines[0].keys()
 
 
 @pytest.fixture

@@ -54,7 +54,9 @@ def test_four_writers_and_two_drains(actor: User, reader: User, now: datetime) -
     def write(number: int) -> None:
         own = TeamFactory(key=f"team-of-{number}")
         for n in range(EACH):
-            order[number].append(tell(shared if n % 5 == 0 else own, reader, actor=actor).pk)
+            with command():
+                first = tell(shared if n % 5 == 0 else own, reader, actor=actor)
+                order[number] += [first.pk, tell(own, reader, actor=actor).pk]
         writing.release()
 
     def drain() -> None:
@@ -75,7 +77,7 @@ def test_four_writers_and_two_drains(actor: User, reader: User, now: datetime) -
     for _stream, rows in groupby(in_log_order, key=lambda row: row[0]):
         numbers = [seq for _, seq in rows]
         assert numbers == list(range(1, len(numbers) + 1))
-    assert Delivery.objects.filter(recipient=reader, channel=Channel.INBOX).count() == WRITERS * EACH
+    assert Delivery.objects.filter(recipient=reader, channel=Channel.INBOX).count() == WRITERS * EACH * 2
     assert list(queries.breaks()) == []
 
 
