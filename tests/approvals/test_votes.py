@@ -179,9 +179,9 @@ def test_nobody_from_another_team_votes(world: World) -> None:
     refused(world.round(world.release()), World().signer, NotPermitted)
 
 
-@pytest.mark.parametrize("riders", [0, 3])
+@pytest.mark.parametrize(("riders", "decision"), [(0, "abstain"), (0, "approve"), (3, "abstain")])
 def test_a_vote_takes_few_statements(
-    world: World, now: datetime, riders: int, django_assert_max_num_queries: Any
+    world: World, now: datetime, riders: int, decision: str, django_assert_max_num_queries: Any
 ) -> None:
     release = world.release()
     for n in range(riders):
@@ -190,7 +190,7 @@ def test_a_vote_takes_few_statements(
     round = ApprovalRound.objects.with_subject().get(pk=world.round(release).pk)
     begin_and_end = 2
     with django_assert_max_num_queries(12 + 6 + riders + begin_and_end):
-        vote(round, decision="abstain", digest=round.digest, actor=world.signer, now=now)
+        vote(round, decision=decision, digest=round.digest, actor=world.signer, now=now)
 
 
 def test_a_round_that_holds_is_answered_not_opened_again(world: World, now: datetime) -> None:
