@@ -109,6 +109,10 @@ class RecordAdmin(ReadOnlyAdmin):
         """Call the command that edits a record."""
         raise NotImplementedError
 
+    def editable(self, obj: Any) -> bool:
+        """Whether the page offers to edit; the command decides in the end."""
+        return self.edit_form is not None
+
     def initial(self, obj: Any) -> dict[str, Any]:
         """What the edit form starts with."""
         return {name: getattr(obj, name) for name in (self.edit_form.base_fields if self.edit_form else ())}
@@ -171,7 +175,7 @@ class RecordAdmin(ReadOnlyAdmin):
             "options": queries.options(obj, actor=user, now=timezone.now()) if stateful else [],
             "steps": self.steps(obj) if stateful else [],
             "facts": self.facts(obj),
-            "may_edit": self.edit_form is not None,
+            "may_edit": self.editable(obj),
             "may_comment": user.may_comment_on(obj),
             "timeline": events.get_page(request.GET.get("events")),
         }

@@ -98,6 +98,9 @@ class PlanAdmin(RecordAdmin):
         written = {"tasks": "\n".join(titles[False]), "backout_tasks": "\n".join(titles[True])}
         return {**{name: getattr(obj, name) for name in names}, **written}
 
+    def editable(self, obj: DeploymentPlan) -> bool:
+        return bool(obj.state == DeploymentPlan.State.DRAFT)
+
     def edit(self, obj: DeploymentPlan, fields: dict[str, Any], *, actor: User) -> Any:
         before = self.initial(obj)
         same = [name for name in ("tasks", "backout_tasks") if _titles(fields[name]) == _titles(before[name])]

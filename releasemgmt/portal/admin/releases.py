@@ -20,6 +20,7 @@ from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Product
 from releasemgmt.releases import commands, queries
+from releasemgmt.releases.commands.release import EDITABLE
 from releasemgmt.releases.models import Build, DefectLink, Document, KnownDefect, Release, Risk
 from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt
 from releasemgmt.workflow.models import Aggregate
@@ -148,6 +149,9 @@ class ReleaseAdmin(RecordAdmin):
     def initial(self, obj: Release) -> dict[str, Any]:
         names = set(ReleaseEditForm.base_fields) - {"components", "void_signoffs"}
         return {**{name: getattr(obj, name) for name in names}, "components": obj.components.all()}
+
+    def editable(self, obj: Release) -> bool:
+        return obj.state in EDITABLE
 
     def edit(self, obj: Release, fields: dict[str, Any], *, actor: User) -> Any:
         void = fields.pop("void_signoffs")
