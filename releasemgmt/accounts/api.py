@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from releasemgmt.accounts import commands, roles
-from releasemgmt.accounts.models import Team
+from releasemgmt.accounts.models import Team, User
 from releasemgmt.web.api import RecordSerializer, RecordViewSet, StrictSerializer, View
 
 
@@ -43,14 +43,22 @@ class RoleAnswer(serializers.Serializer[Any]):
 
 
 class MeAnswer(serializers.Serializer[Any]):
-    """Who the caller is."""
+    """Who the caller is; `scopes` are what this token, or a session, may be used for."""
 
     username = serializers.CharField()
     name = serializers.CharField(source="__str__")
     kind = serializers.CharField()
     time_zone = serializers.CharField()
-    scopes = serializers.ListField(child=serializers.CharField())
-    roles = RoleAnswer(many=True)
+    scopes = serializers.SerializerMethodField()
+    roles = serializers.SerializerMethodField()
+
+    def get_scopes(self, user: User) -> list[str]:
+        return sorted(user.scopes)
+
+    @extend_schema_field(RoleAnswer(many=True))
+    def get_roles(self, user: User) -> Any:
+        held = user.role_assignments.select_related("team").order_by("role", "team__key")
+        return RoleAnswer(held, many=True).data
 
 
 class TeamViewSet(RecordViewSet):
@@ -87,7 +95,4 @@ class MeViewSet(View):
 
     @extend_schema(responses=MeAnswer)
     def show(self, request: Request) -> Response:
-        user = self.actor
-        held = user.role_assignments.select_related("team").order_by("role", "team__key")
-        facts = {name: getattr(user, name) for name in ("username", "__str__", "kind", "time_zone")}
-        return Response(MeAnswer({**facts, "__str__": str(user), "scopes": sorted(user.scopes), "roles": held}).data)
+        return Response(MeAnswer(self.actor).data)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 
 from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import ApiToken, Role, RoleAssignment, Scope, Team, User
-from releasemgmt.workflow.commands import command, create, edit, lock, permit, record
+from releasemgmt.workflow.commands import command, create, edit, lock, permit, record, validate
 from releasemgmt.workflow.errors import Conflict, Invalid
 
 #: Makes a leaked token recognisable to secret scanners.
@@ -37,14 +38,18 @@ def create_team(*, key: str, name: str, actor: User) -> Team:
         permit(actor, actor, roles.administrate_or_system, to="create a team")
         if Team.objects.filter(key=key).exists():
             raise Conflict(f"There is a team {key} already.", code="exists")
-        return create(Team(key=key, name=name), actor=actor, data={"key": key, "name": name})
+        team = Team(key=key, name=name)
+        validate(team)
+        return create(team, actor=actor, data={"key": key, "name": name})
 
 
 def rename_team(team: Team, *, name: str, actor: User) -> Team:
     """Call a team something else; its key stays."""
     with command():
         permit(actor, team, roles.administrate_or_system, to="rename teams")
-        return edit(team, actor=actor, changes={"name": name})
+        team = edit(team, actor=actor, changes={"name": name})
+        validate(team)
+        return team
 
 
 def bootstrap_administrator(*, username: str, password: str, now: datetime, name: str = "", email: str = "") -> User:
@@ -55,7 +60,6 @@ def bootstrap_administrator(*, username: str, password: str, now: datetime, name
         active = RoleAssignment.objects.filter(role=Role.ADMINISTRATOR, team=None, user__is_active=True)
         if active.count() >= 2:
             raise Conflict("There are two administrators; they create others in the admin.", code="bootstrapped")
-        validate_password(password, User(username=username, email=email))
         user = create_user(username=username, name=name, email=email, password=password, actor=engine)
         grant_role(user, role=Role.ADMINISTRATOR, team=None, actor=engine, now=now)
         record(user, "accounts.user.bootstrap", actor=engine, data={"bootstrap": True})
@@ -77,11 +81,26 @@ def create_user(
         permit(actor, actor, roles.administrate_or_system, to="create a user")
         if User.objects.filter(username=username).exists():
             raise Conflict(f"There is a user {username} already.", code="exists")
-        first, _, last = name.partition(" ")
-        user = User(username=username, first_name=first, last_name=last, email=email, kind=kind, time_zone=time_zone)
-        user.is_staff = kind == User.Kind.HUMAN
-        user.set_password(password if kind == User.Kind.HUMAN else None)
+        user = User(username=username, email=email, kind=kind, time_zone=time_zone, is_staff=kind == User.Kind.HUMAN)
+        user.first_name, user.last_name = _split(name)
+        if password:
+            _check_password(user, password)
+        user.set_password(password or None)
+        validate(user)
         return create(user, actor=actor, data={"username": username, "kind": kind})
+
+
+def edit_user(user: User, *, changes: Mapping[str, str], actor: User) -> User:
+    """Change name, e-mail and time zone: one's own, or as an administrator anybody's."""
+    with command():
+        if actor != user:
+            permit(actor, actor, roles.administrate_or_system, to="edit somebody else")
+        changes = dict(changes)
+        if "name" in changes:
+            changes["first_name"], changes["last_name"] = _split(changes.pop("name"))
+        user = edit(user, actor=actor, changes=changes)
+        validate(user)
+        return user
 
 
 def grant_role(user: User, *, role: str, team: Team | None, actor: User, now: datetime) -> RoleAssignment:
@@ -90,8 +109,8 @@ def grant_role(user: User, *, role: str, team: Team | None, actor: User, now: da
         permit(actor, actor, roles.administrate_or_system, to="grant roles")
         if role not in Role.values:
             raise Invalid({"role": f"There is no role {role}."})
-        if role not in Role.values:
-            raise Invalid({"role": f"There is no role {role}."})
+        if user.kind == User.Kind.SYSTEM:
+            raise Invalid({"user": "The system user holds no role."})
         if (user.kind == User.Kind.SERVICE) != (role == Role.SERVICE):
             raise Invalid({"role": "The role service is for service accounts, and they hold no other."})
         user = lock(user)
@@ -122,15 +141,15 @@ def create_token(
             permit(actor, actor, roles.administrate_or_system, to="create a token for somebody else")
         if actor != user and user.kind == User.Kind.HUMAN and actor.kind != User.Kind.SYSTEM:
             raise Invalid({"user": "A person makes their own tokens; administrators make those of services."})
-        if user.kind == User.Kind.SYSTEM:
-            raise Invalid({"user": "The system user has no token."})
+        if user.kind == User.Kind.SYSTEM or not user.is_active:
+            raise Invalid({"user": "Neither the system user nor one who is deactivated has a token."})
         if expires_at <= now:
             raise Invalid({"expires_at": "Choose an instant in the future."})
         if unknown := sorted(set(scopes) - set(Scope.values)):
             raise Invalid({"scopes": f"Unknown scope {', '.join(unknown)}; there are {', '.join(Scope.values)}."})
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         user = lock(user)
-        token = ApiToken.objects.create(
+        token = ApiToken(
             user=user,
             name=name,
             prefix=secret[:10],
@@ -139,6 +158,8 @@ def create_token(
             expires_at=expires_at,
             created_by=actor,
         )
+        validate(token)
+        token.save(force_insert=True)
         record(user, "accounts.user.create_token", actor=actor, data=token.as_data())
         return token, secret
 
@@ -158,6 +179,8 @@ def deactivate(user: User, *, actor: User, now: datetime) -> User:
     with command():
         permit(actor, actor, roles.administrate_or_system, to="deactivate a user")
         user = lock(user)
+        if user.kind == User.Kind.SYSTEM:
+            raise Invalid({"user": "The system user stays."})
         if user.is_active:
             user.is_active = False
             ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=now)
@@ -165,6 +188,31 @@ def deactivate(user: User, *, actor: User, now: datetime) -> User:
         return user
 
 
+def reactivate(user: User, *, actor: User) -> User:
+    """Let a user in again, with the roles that they hold still; tokens stay revoked."""
+    with command():
+        permit(actor, actor, roles.administrate_or_system, to="reactivate a user")
+        user = lock(user)
+        if not user.is_active:
+            user.is_active = True
+            record(user, "accounts.user.reactivate", actor=actor, save=["is_active"])
+        return user
+
+
 def token_digest(secret: str) -> str:
     """How a token is stored and looked up: SHA-256 of a 256-bit random secret needs no slow hash."""
     return sha256(secret.encode()).hexdigest()
+
+
+def _split(name: str) -> tuple[str, str]:
+    first, _, last = name.partition(" ")
+    return first, last
+
+
+def _check_password(user: User, password: str) -> None:
+    if user.kind != User.Kind.HUMAN:
+        raise Invalid({"password": "A service account has tokens, no password."})
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise Invalid({"password": " ".join(error.messages)}) from error

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from releasemgmt.workflow.commands import once
-from releasemgmt.workflow.models import Aggregate
+from releasemgmt.workflow.models import Aggregate, time_zone_exists
 
 
 class Role(models.TextChoices):
@@ -62,7 +62,7 @@ class User(AbstractUser, Aggregate):
 
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.HUMAN)
     email = models.EmailField(blank=True)
-    time_zone = models.CharField(max_length=64, default="UTC")
+    time_zone = models.CharField(max_length=64, default="UTC", validators=[time_zone_exists])
     # Permissions come from roles; Django's own groups and permissions are not used.
     groups = None  # type: ignore[assignment]
     user_permissions = None  # type: ignore[assignment]
@@ -146,7 +146,7 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=12)
     digest = models.CharField(max_length=64, unique=True)
-    scopes = models.JSONField(default=list)
+    scopes = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     expires_at = models.DateTimeField()

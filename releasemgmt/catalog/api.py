@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Team
-from releasemgmt.catalog import commands
+from releasemgmt.catalog import commands, policies
 from releasemgmt.catalog.models import Environment, Product, ReleaseModel, Tier
 from releasemgmt.web.api import RecordSerializer, RecordViewSet, StrictSerializer
 
@@ -90,13 +90,28 @@ class ComponentBody(StrictSerializer):
     name = serializers.CharField(max_length=100, required=False, allow_blank=True)
 
 
+class SuiteEntry(StrictSerializer):
+    """A suite that the model asks for, the tier it runs in, and the transition it gates."""
+
+    suite = serializers.ChoiceField(policies.SUITES)
+    tier = serializers.ChoiceField(Tier.choices)
+    gates = serializers.ChoiceField(policies.GATED)
+
+
+class DocumentEntry(StrictSerializer):
+    """A document that the model asks for."""
+
+    kind = serializers.ChoiceField(policies.DOCUMENTS)
+    origin = serializers.ChoiceField(["own"])
+
+
 class ModelBody(StrictSerializer):
     """A release model; POST under a key that exists makes its next version."""
 
     key = serializers.CharField(max_length=40)
     name = serializers.CharField(max_length=100)
-    suites = serializers.JSONField(required=False)
-    documents = serializers.JSONField(required=False)
+    suites = serializers.ListField(child=SuiteEntry(), max_length=50, required=False)
+    documents = serializers.ListField(child=DocumentEntry(), max_length=10, required=False)
     review = serializers.ChoiceField(ReleaseModel.Review.choices, required=False)
     exposure = serializers.ChoiceField(ReleaseModel.ExposureMode.choices, required=False)
 
@@ -107,8 +122,8 @@ class ModelAnswer(RecordSerializer):
     key = serializers.CharField()
     version = serializers.IntegerField()
     name = serializers.CharField()
-    suites = serializers.JSONField()
-    documents = serializers.JSONField()
+    suites = SuiteEntry(many=True)
+    documents = DocumentEntry(many=True)
     sign_off = serializers.CharField()
     review = serializers.CharField()
     exposure = serializers.CharField()

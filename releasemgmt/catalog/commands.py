@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from django.core.exceptions import ValidationError
 
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog import policies
 from releasemgmt.catalog.models import Component, Environment, Product, ReleaseModel
-from releasemgmt.workflow.commands import command, create, edit, lock, permit, record
+from releasemgmt.workflow.commands import command, create, edit, lock, permit, record, validate
 from releasemgmt.workflow.errors import Conflict, Invalid
 from releasemgmt.workflow.models import Aggregate
 
@@ -22,7 +19,7 @@ def create_environment(*, key: str, actor: User, **fields: Any) -> Environment:
     with command():
         environment = Environment(key=key, **fields)
         permit(actor, environment, roles.administrate_or_system, to="create environments")
-        _check(environment)
+        validate(environment)
         _check_free(environment, "environment")
         return create(environment, actor=actor, data={"key": key, "tier": environment.tier})
 
@@ -32,7 +29,7 @@ def edit_environment(environment: Environment, *, changes: Mapping[str, Any], ac
     with command():
         permit(actor, environment, roles.administrate_or_system, to="edit environments")
         environment = edit(environment, actor=actor, changes=changes)
-        _check(environment)
+        validate(environment)
         return environment
 
 
@@ -54,7 +51,7 @@ def create_product(
             key=key, name=name, team=team, default_model=model, time_zone=time_zone, repository_url=repository_url
         )
         permit(actor, product, roles.administrate_or_system, to="create products")
-        _check(product)
+        validate(product)
         _check_free(product, "product")
         used = list(Environment.objects.all()) if environments is None else list(environments)
         _check_tiers(product, model, used)
@@ -71,7 +68,7 @@ def edit_product(product: Product, *, changes: Mapping[str, Any], actor: User) -
         changes = dict(changes)
         environments: Sequence[Environment] | None = changes.pop("environments", None)
         product = edit(product, actor=actor, changes=changes)
-        _check(product)
+        validate(product)
         if environments is not None:
             before = sorted(product.environments.values_list("key", flat=True))
             after = sorted(environment.key for environment in environments)
@@ -89,7 +86,7 @@ def create_component(product: Product, *, key: str, actor: User, name: str = "")
         product = lock(product)
         permit(actor, product, roles.administrate_or_system, to="create components")
         component = Component(product=product, key=key, name=name or key)
-        _check(component)
+        validate(component)
         if product.components.filter(key=key).exists():
             raise Conflict(f"{product.key} has a component {key} already.", code="exists")
         component.save(force_insert=True)
@@ -105,21 +102,8 @@ def create_model(*, key: str, actor: User, **fields: Any) -> ReleaseModel:
         permit(actor, model, roles.administrate_or_system, to="edit release models")
         if errors := policies.model_errors(model.suites, model.documents):
             raise Invalid(errors)
-        _check(model)
+        validate(model)
         return create(model, actor=actor, data={"key": key, "version": model.version, "suites": model.suites})
-
-
-def _check(obj: Any) -> None:
-    """Field validators, as an Invalid that names the field."""
-    try:
-        obj.clean_fields()
-    except ValidationError as error:
-        raise Invalid({name: " ".join(messages) for name, messages in error.message_dict.items()}) from error
-    if getattr(obj, "time_zone", None):
-        try:
-            ZoneInfo(obj.time_zone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise Invalid({"time_zone": f"There is no time zone {obj.time_zone}."}) from error
 
 
 def _check_free(obj: Aggregate, what: str) -> None:

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from releasemgmt.accounts.models import Team
-from releasemgmt.workflow.models import Aggregate
+from releasemgmt.workflow.models import Aggregate, time_zone_exists
 
 KEY = RegexValidator(r"^[a-z0-9][a-z0-9-]*$", "Use lower-case letters, digits and hyphens.")
 
@@ -29,7 +29,7 @@ class Environment(Aggregate):
     name = models.CharField(max_length=100)
     tier = models.CharField(max_length=20, choices=Tier.choices)
     rank = models.PositiveSmallIntegerField()
-    time_zone = models.CharField(max_length=64, default="UTC")
+    time_zone = models.CharField(max_length=64, default="UTC", validators=[time_zone_exists])
     change_controlled = models.BooleanField(default=True)
 
     class Meta:
@@ -95,7 +95,7 @@ class Product(Aggregate):
     key = models.CharField(max_length=40, unique=True, validators=[KEY])
     name = models.CharField(max_length=100)
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="products")
-    time_zone = models.CharField(max_length=64, default="UTC")
+    time_zone = models.CharField(max_length=64, default="UTC", validators=[time_zone_exists])
     repository_url = models.URLField(max_length=500, blank=True)
     default_model = models.ForeignKey(ReleaseModel, on_delete=models.PROTECT, related_name="+")
     environments = models.ManyToManyField(Environment, related_name="products", blank=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 TIERS = ("development", "integration", "test", "staging", "production")
@@ -17,9 +17,12 @@ def missing_tiers(suites: Iterable[Mapping[str, str]], tiers: Iterable[str]) -> 
     return [tier for tier in TIERS if tier in wanted]
 
 
-def model_errors(suites: Sequence[Any], documents: Sequence[Any]) -> dict[str, str]:
-    """What is wrong with a model's lists: path → reason."""
-    errors = {}
+def model_errors(suites: Any, documents: Any) -> dict[str, str]:
+    """What is wrong with a model's lists, whatever was sent for them: path → reason."""
+    lists = {"suites": suites, "documents": documents}
+    errors = {name: "Give a list." for name, value in lists.items() if not isinstance(value, list)}
+    if errors:
+        return errors
     for index, entry in enumerate(suites):
         wanted = {"suite": SUITES, "tier": TIERS, "gates": GATED}
         if not isinstance(entry, Mapping) or set(entry) != set(wanted):

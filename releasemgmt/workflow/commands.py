@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models, transaction
 from django.utils import timezone
@@ -227,6 +228,14 @@ def record(
     event.save(force_insert=True)
     Pending.objects.create(event=event)
     return event
+
+
+def validate(obj: models.Model) -> None:
+    """Refuse values that the fields' own validators refuse, naming the field."""
+    try:
+        obj.clean_fields()
+    except ValidationError as error:
+        raise Invalid({name: " ".join(messages) for name, messages in error.message_dict.items()}) from error
 
 
 def comment(obj: A, *, body: str, actor: User, data: Mapping[str, Any] | None = None) -> Event:

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import cache
 from typing import Any, ClassVar, Self
+from zoneinfo import available_timezones
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def time_zone_exists(name: str) -> None:
+    """Field validator: the name of a zone that this machine knows."""
+    if name not in _time_zones():
+        raise ValidationError(f"There is no time zone {name}.")
 
 
 class Aggregate(models.Model):

@@ -7,6 +7,8 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+import releasemgmt.workflow.models
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -88,7 +90,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("email", models.EmailField(blank=True, max_length=254)),
-                ("time_zone", models.CharField(default="UTC", max_length=64)),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="UTC", max_length=64, validators=[releasemgmt.workflow.models.time_zone_exists]
+                    ),
+                ),
             ],
             options={
                 "constraints": [
@@ -108,7 +115,7 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=100)),
                 ("prefix", models.CharField(max_length=12)),
                 ("digest", models.CharField(max_length=64, unique=True)),
-                ("scopes", models.JSONField(default=list)),
+                ("scopes", models.JSONField(blank=True, default=list)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("expires_at", models.DateTimeField()),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),

@@ -4,6 +4,8 @@ import django.core.validators
 import django.db.models.deletion
 from django.db import migrations, models
 
+import releasemgmt.workflow.models
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -49,7 +51,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("rank", models.PositiveSmallIntegerField()),
-                ("time_zone", models.CharField(default="UTC", max_length=64)),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="UTC", max_length=64, validators=[releasemgmt.workflow.models.time_zone_exists]
+                    ),
+                ),
                 ("change_controlled", models.BooleanField(default=True)),
             ],
             options={
@@ -133,7 +140,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("name", models.CharField(max_length=100)),
-                ("time_zone", models.CharField(default="UTC", max_length=64)),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="UTC", max_length=64, validators=[releasemgmt.workflow.models.time_zone_exists]
+                    ),
+                ),
                 ("repository_url", models.URLField(blank=True, max_length=500)),
                 ("environments", models.ManyToManyField(blank=True, related_name="products", to="catalog.environment")),
                 (

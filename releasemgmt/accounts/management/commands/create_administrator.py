@@ -4,12 +4,19 @@ import getpass
 import sys
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from releasemgmt.accounts.commands import bootstrap_administrator
 from releasemgmt.workflow.errors import Refused
+
+
+def asked() -> str:
+    """The password as a person types it, twice."""
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != password:
+        raise CommandError("The two differ; nothing was made.")
+    return password
 
 
 class Command(BaseCommand):
@@ -23,11 +30,9 @@ class Command(BaseCommand):
         parser.add_argument("--email", default="")
 
     def handle(self, *, username: str, name: str, email: str, **options: Any) -> None:
-        password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+        password = asked() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
         try:
             bootstrap_administrator(username=username, name=name, email=email, password=password, now=timezone.now())
-        except ValidationError as error:
-            raise CommandError(" ".join(error.messages)) from error
         except Refused as error:
             raise CommandError(error.detail) from error
         self.stdout.write(f"{username} is an administrator and can sign in.")
