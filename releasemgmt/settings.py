@@ -9,6 +9,9 @@ import dj_email_url
 import structlog
 from csp.constants import NONE, SELF
 from django.urls import reverse_lazy
+from structlog.dev import ConsoleRenderer, plain_traceback
+from structlog.processors import JSONRenderer
+from structlog.stdlib import ProcessorFormatter
 
 from releasemgmt import env
 
@@ -296,7 +299,7 @@ CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_SOFT_TIME_LIMIT = 240
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE = {
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     name: {"task": task, "schedule": seconds, "options": {"expires": seconds * 0.9}}
     for name, task, seconds in [
         ("drain", "releasemgmt.notifications.tasks.drain", 1.0),
@@ -379,26 +382,19 @@ _LOG_STEPS: list[structlog.typing.Processor] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+_LOG_LINE: list[structlog.typing.Processor] = [
+    ProcessorFormatter.remove_processors_meta,
+    *([] if EMBEDDED else [structlog.processors.format_exc_info]),
+    ConsoleRenderer(colors=False, exception_formatter=plain_traceback) if EMBEDDED else JSONRenderer(),
+]
 structlog.configure(
-    processors=[*_LOG_STEPS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    processors=[*_LOG_STEPS, ProcessorFormatter.wrap_for_formatter],
     logger_factory=structlog.stdlib.LoggerFactory(),
-    cache_logger_on_first_use=True,
-)
-_LOG_LINE: list[structlog.typing.Processor] = (
-    [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
-    if EMBEDDED
-    else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 )
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": _LOG_STEPS,
-            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_LOG_LINE],
-        }
-    },
+    "formatters": {"line": {"()": ProcessorFormatter, "foreign_pre_chain": _LOG_STEPS, "processors": _LOG_LINE}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
 }

@@ -87,8 +87,8 @@ class LogPagination(CursorPagination):
     page_size = 100
     span = 10_000
 
-    def paginate_queryset(self, queryset: QuerySet[Event], request: Request, view: Any = None) -> list[Event]:
-        after, size, end = self._after(request), self.get_page_size(request), queries.last_position()
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        after, size, end = self._position(request), self.get_page_size(request), queries.last_position()
         reach = max(after, min(after + self.span, end))
         page = list(queryset.filter(published__position__gt=after, published__position__lte=reach)[:size])
         self.position = page[-1].published.position if len(page) == size else reach
@@ -109,7 +109,7 @@ class LogPagination(CursorPagination):
         after = {"name": "after", "required": False, "in": "query", "schema": {"type": "integer", "minimum": 0}}
         return [{**after, "description": "The position that was read last."}, *of_page_size]
 
-    def _after(self, request: Request) -> int:
+    def _position(self, request: Request) -> int:
         given = request.query_params.get("after", "0")
         if not given.isascii() or not given.isdigit() or len(given) > 19 or int(given) > LARGEST - self.span:
             raise ValidationError({"after": ["Give a position: a number from 0."]})

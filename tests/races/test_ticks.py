@@ -23,7 +23,7 @@ from tests.deployments.conftest import shop as shop
 from tests.deployments.world import HOUR, Shop, at, kinds
 
 pytestmark = pytest.mark.django_db
-TICKS = sorted(entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values())
+TICKS: list[str] = sorted(entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values())
 
 
 def test_every_tick_is_a_task_and_is_dropped_before_the_next_one_comes() -> None:

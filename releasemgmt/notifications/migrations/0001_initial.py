@@ -6,39 +6,88 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('workflow', '0001_initial'),
+        ("workflow", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('channel', models.CharField(choices=[('inbox', 'Inbox'), ('email', 'E-mail')], max_length=10)),
-                ('subject', models.CharField(max_length=200)),
-                ('body', models.TextField()),
-                ('url', models.CharField(max_length=500)),
-                ('created_at', models.DateTimeField()),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('sent', 'Sent'), ('failed', 'Given up')], max_length=10)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('next_attempt_at', models.DateTimeField(blank=True, null=True)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('lease_token', models.CharField(blank=True, max_length=32)),
-                ('sent_at', models.DateTimeField(blank=True, null=True)),
-                ('read_at', models.DateTimeField(blank=True, null=True)),
-                ('error', models.CharField(blank=True, max_length=200)),
-                ('event', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='workflow.event')),
-                ('recipient', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("channel", models.CharField(choices=[("inbox", "Inbox"), ("email", "E-mail")], max_length=10)),
+                ("subject", models.CharField(max_length=200)),
+                ("body", models.TextField()),
+                ("url", models.CharField(max_length=500)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("pending", "Pending"), ("sent", "Sent"), ("failed", "Given up")], max_length=10
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("next_attempt_at", models.DateTimeField(blank=True, null=True)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                ("lease_token", models.CharField(blank=True, max_length=32)),
+                ("sent_at", models.DateTimeField(blank=True, null=True)),
+                ("read_at", models.DateTimeField(blank=True, null=True)),
+                ("error", models.CharField(blank=True, max_length=200)),
+                (
+                    "event",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deliveries",
+                        to="workflow.event",
+                    ),
+                ),
+                (
+                    "recipient",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deliveries",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'deliveries',
-                'indexes': [models.Index(condition=models.Q(('state', 'pending')), fields=['next_attempt_at', 'id'], name='delivery_due'), models.Index(fields=['recipient', '-id'], name='delivery_list_of_recipient'), models.Index(condition=models.Q(('channel', 'inbox'), ('read_at', None)), fields=['recipient', '-id'], name='delivery_unread'), models.Index(fields=['state', '-id'], name='delivery_list_by_state')],
-                'constraints': [models.UniqueConstraint(fields=('event', 'channel', 'recipient'), name='told_once_by_each_channel'), models.CheckConstraint(condition=models.Q(('state', 'sent'), ('sent_at', None), _connector='XOR'), name='sent_at_iff_sent'), models.CheckConstraint(condition=models.Q(models.Q(('next_attempt_at__isnull', False), ('state', 'pending')), models.Q(models.Q(('state', 'pending'), _negated=True), ('next_attempt_at', None)), _connector='OR'), name='next_attempt_iff_pending'), models.CheckConstraint(condition=models.Q(('channel', 'inbox'), ('read_at', None), _connector='OR'), name='only_inbox_is_read')],
+                "verbose_name_plural": "deliveries",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "pending")), fields=["next_attempt_at", "id"], name="delivery_due"
+                    ),
+                    models.Index(fields=["recipient", "-id"], name="delivery_list_of_recipient"),
+                    models.Index(
+                        condition=models.Q(("channel", "inbox"), ("read_at", None)),
+                        fields=["recipient", "-id"],
+                        name="delivery_unread",
+                    ),
+                    models.Index(fields=["state", "-id"], name="delivery_list_by_state"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("event", "channel", "recipient"), name="told_once_by_each_channel"),
+                    models.CheckConstraint(
+                        condition=models.Q(("state", "sent"), ("sent_at", None), _connector="XOR"),
+                        name="sent_at_iff_sent",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("next_attempt_at__isnull", False), ("state", "pending")),
+                            models.Q(models.Q(("state", "pending"), _negated=True), ("next_attempt_at", None)),
+                            _connector="OR",
+                        ),
+                        name="next_attempt_iff_pending",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("channel", "inbox"), ("read_at", None), _connector="OR"),
+                        name="only_inbox_is_read",
+                    ),
+                ],
             },
         ),
     ]
