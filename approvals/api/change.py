@@ -93,9 +93,9 @@ class ChangeFilters(django_filters.FilterSet):
     """The filters of `changes/`."""
 
     product = django_filters.CharFilter(field_name="product__key")
-    state = django_filters.MultipleChoiceFilter(choices=ChangeRequest.State.choices)
-    type = django_filters.MultipleChoiceFilter(choices=ChangeRequest.Type.choices)
-    risk = django_filters.MultipleChoiceFilter(choices=Risk.choices)
+    state = django_filters.MultipleChoiceFilter(choices=ChangeRequest.State.choices, distinct=False)
+    type = django_filters.MultipleChoiceFilter(choices=ChangeRequest.Type.choices, distinct=False)
+    risk = django_filters.MultipleChoiceFilter(choices=Risk.choices, distinct=False)
 
 
 class ChangeViewSet(StatefulViewSet):

@@ -201,7 +201,7 @@ class RoundFilters(django_filters.FilterSet):
     """The filters of `approvals/`; `mine=true` are those that wait for the caller's vote."""
 
     mine = django_filters.BooleanFilter(method="waiting")
-    state = django_filters.MultipleChoiceFilter(choices=ApprovalRound.State.choices)
+    state = django_filters.MultipleChoiceFilter(choices=ApprovalRound.State.choices, distinct=False)
 
     def waiting(self, rows: QuerySet[ApprovalRound], name: str, value: bool) -> QuerySet[ApprovalRound]:
         mine = [round.pk for round in queries.waiting_for(self.request.user)]

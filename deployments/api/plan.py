@@ -140,7 +140,7 @@ class PlanFilters(django_filters.FilterSet):
     product = django_filters.CharFilter(field_name="release__product__key")
     release = ReleaseFilter()
     environment = django_filters.CharFilter(field_name="environment__key")
-    state = django_filters.MultipleChoiceFilter(choices=DeploymentPlan.State.choices)
+    state = django_filters.MultipleChoiceFilter(choices=DeploymentPlan.State.choices, distinct=False)
     autostart = django_filters.BooleanFilter()
 
 

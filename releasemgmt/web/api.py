@@ -218,19 +218,32 @@ class StatefulViewSet(RecordViewSet):
     @extend_schema(parameters=[IF_MATCH], request={"application/json": TRANSITION_FIELDS})
     @action(detail=True, methods=["post"], url_path=r"transitions/(?P<name>[a-z_]+)")
     def transition(self, request: Request, number: str, name: str) -> Response:
-        obj = self.get_object()
         if not fsm.knows(self.model, name):
             raise Http404
         fields = request.data
         if not isinstance(fields, Mapping) or not all(isinstance(value, str) for value in fields.values()):
             raise Invalid({"": "Send an object whose values are texts."})
-        declared = fsm.fields_of(obj, name)
-        if unknown := {field: "There is no such field." for field in fields if field not in declared}:
-            raise Invalid(unknown, code="unknown_field")
-        with self.guarded(obj, required=False):
-            fire = self.transition_commands.get(name) or partial(commands.fire, transition=name)
-            fire(obj, actor=self.actor, now=timezone.now(), **fields)
-        return self.answer(self.get_object())
+        with commands.command():
+            obj = self.held()
+            declared = fsm.fields_of(obj, name)
+            if unknown := {field: "There is no such field." for field in fields if field not in declared}:
+                raise Invalid(unknown, code="unknown_field")
+            with self.guarded(obj, required=False):
+                fire = self.transition_commands.get(name) or partial(commands.fire, transition=name)
+                obj = fire(obj, actor=self.actor, now=timezone.now(), **fields)
+            return self.answer(self.moved(obj))
+
+    def held(self) -> Any:
+        """The record, found among what the caller sees and locked in the same statement."""
+        found = self.by_number(commands.for_update(self.get_queryset()), self.kwargs[self.lookup_field])
+        if found is None:
+            raise Http404
+        commands.hold(found)
+        return found
+
+    def moved(self, obj: Any) -> Any:
+        """What a transition answers with: the record read again, with all that hangs on it."""
+        return self.get_object()
 
 
 def etag(obj: Aggregate) -> str:

@@ -95,14 +95,19 @@ def lock(obj: A) -> A:
     key = (model, obj.pk)
     if key not in context.locked:
         rows = model._base_manager.select_related(*obj.locked_with)
-        context.locked[key] = rows.select_for_update(of=("self",), no_key=True).get(pk=obj.pk)
+        context.locked[key] = for_update(rows).get(pk=obj.pk)
     return cast(A, context.locked[key])
 
 
-def _now_locked(obj: Aggregate) -> None:
-    """A row that this transaction inserted is its own; nobody else sees it yet."""
+def hold(obj: Aggregate) -> None:
+    """Note that this command has the row to itself: it inserted it, or read it by `for_update`."""
     if (context := _context.get()) is not None:
         context.locked[obj._meta.model, obj.pk] = obj
+
+
+def for_update(rows: models.QuerySet[A]) -> models.QuerySet[A]:
+    """The rows of the query's own table locked as they are read; what is joined to them is not."""
+    return rows.select_for_update(of=("self",), no_key=True)
 
 
 def permit(actor: User, obj: Aggregate, allow: fsm.Allow, *, to: str) -> None:
@@ -159,7 +164,7 @@ def create(obj: A, *, actor: User, data: Mapping[str, Any] | None = None, on_beh
     """Insert a new aggregate and the first event of its stream."""
     with command():
         obj.save(force_insert=True)
-        _now_locked(obj)
+        hold(obj)
         kind = f"{obj._meta.app_label}.{obj._meta.model_name}.create"
         state = (("", fsm.state_of(obj)),) if isinstance(obj, StatefulModel) else ()
         record(obj, kind, actor=actor, data=data, on_behalf_of=on_behalf_of, states=state[0] if state else ("", ""))

@@ -60,8 +60,8 @@ class DefectFilters(django_filters.FilterSet):
     """The filters of `known-defects/`."""
 
     product = django_filters.CharFilter(field_name="product__key")
-    state = django_filters.MultipleChoiceFilter(choices=KnownDefect.State.choices)
-    severity = django_filters.MultipleChoiceFilter(choices=KnownDefect.Severity.choices)
+    state = django_filters.MultipleChoiceFilter(choices=KnownDefect.State.choices, distinct=False)
+    severity = django_filters.MultipleChoiceFilter(choices=KnownDefect.Severity.choices, distinct=False)
 
 
 class DefectViewSet(StatefulViewSet):

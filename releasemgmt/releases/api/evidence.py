@@ -186,7 +186,7 @@ class TestRunFilters(django_filters.FilterSet):
     """The filters of `test-runs/`."""
 
     product = django_filters.CharFilter(field_name="product__key")
-    suite = django_filters.MultipleChoiceFilter(choices=Suite.choices)
+    suite = django_filters.MultipleChoiceFilter(choices=Suite.choices, distinct=False)
     environment = django_filters.CharFilter(field_name="environment__key")
 
 

@@ -195,8 +195,8 @@ class ReleaseFilters(django_filters.FilterSet):
     """The filters of `releases/`."""
 
     product = django_filters.CharFilter(field_name="product__key")
-    state = django_filters.MultipleChoiceFilter(choices=Release.State.choices)
-    type = django_filters.MultipleChoiceFilter(choices=Release.Type.choices)
+    state = django_filters.MultipleChoiceFilter(choices=Release.State.choices, distinct=False)
+    type = django_filters.MultipleChoiceFilter(choices=Release.Type.choices, distinct=False)
     on_hold = django_filters.BooleanFilter()
     train = django_filters.CharFilter()
 
@@ -215,7 +215,11 @@ class ReleaseViewSet(StatefulViewSet):
     }
 
     def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
-        return ReleaseBody if self.action == "list" else ReleaseDetail
+        return ReleaseBody if self.action in ("list", "create", "transition") else ReleaseDetail
+
+    def moved(self, obj: Release) -> Release:
+        """Nothing that hangs on a release moves with it, so it needs no second reading."""
+        return obj
 
     def get_queryset(self) -> QuerySet[Release]:
         rows = Release.objects.visible_to(self.actor).select_related(
@@ -228,7 +232,7 @@ class ReleaseViewSet(StatefulViewSet):
     def by_number(self, rows: QuerySet[Any], number: str) -> Any:
         return queries.find(rows, number)
 
-    @extend_schema(request=ReleaseCreate, responses={200: ReleaseDetail, 201: ReleaseDetail})
+    @extend_schema(request=ReleaseCreate, responses={200: ReleaseBody, 201: ReleaseBody})
     def create(self, request: Request) -> Response:
         fields = self.body(ReleaseCreate)
         product = fields.pop("product")

@@ -57,7 +57,8 @@ def create_release(
         depends_on = fields.pop("depends_on", [])
         model = fields.pop("model", None) or product.default_model
         _check_components(product, components)
-        _check_model(product, model)
+        if model.pk != product.default_model_id:
+            _check_model(product, model)
         release = Release(product=product, version=version, model=model, created_by=actor, **fields)
         data = {"version": version, "components": [component.key for component in components]}
         try:
