@@ -8,12 +8,12 @@ import dj_database_url
 import dj_email_url
 import structlog
 from csp.constants import NONE, SELF
-from django.urls import reverse_lazy
 from structlog.dev import ConsoleRenderer, plain_traceback
 from structlog.processors import JSONRenderer
 from structlog.stdlib import ProcessorFormatter
 
 from releasemgmt import env
+from releasemgmt.portal.navigation import NAVIGATION
 
 ENV = env.read()
 BASE_DIR = env.ROOT
@@ -172,11 +172,6 @@ STORAGES = {
 }
 
 
-def _link(title: str, icon: str, name: str) -> dict[str, Any]:
-    """An entry of the side bar: an address by its URL name."""
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}")}
-
-
 UNFOLD = {
     "SITE_TITLE": "Release management",
     "SITE_HEADER": "Release management",
@@ -185,46 +180,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": ["/static/portal/portal.css"],
     "SIDEBAR": {
-        "navigation": [
-            {
-                "items": [
-                    _link("What waits for me", "home", "index"),
-                    _link("Releases", "rocket_launch", "releases_release_changelist"),
-                    _link("Change requests", "edit_note", "approvals_changerequest_changelist"),
-                    _link("Approvals", "how_to_vote", "approvals_approvalround_changelist"),
-                    _link("Known defects", "bug_report", "releases_knowndefect_changelist"),
-                ]
-            },
-            {
-                "title": "Deployment",
-                "separator": True,
-                "items": [
-                    _link("Plans", "event", "deployments_deploymentplan_changelist"),
-                    _link("Deployments", "move_up", "deployments_deployment_changelist"),
-                    _link("What runs where", "grid_view", "deployments_deployment_matrix"),
-                ],
-            },
-            {
-                "title": "Catalog",
-                "separator": True,
-                "items": [
-                    _link("Products", "category", "catalog_product_changelist"),
-                    _link("Environments", "dns", "catalog_environment_changelist"),
-                    _link("Release models", "rule", "catalog_releasemodel_changelist"),
-                    _link("Approval policies", "gavel", "approvals_approvalpolicy_changelist"),
-                ],
-            },
-            {
-                "title": "People and trail",
-                "separator": True,
-                "items": [
-                    _link("Users", "person", "accounts_user_changelist"),
-                    _link("Teams", "group", "accounts_team_changelist"),
-                    _link("Inbox", "inbox", "notifications_delivery_changelist"),
-                    _link("Events", "history", "workflow_event_changelist"),
-                ],
-            },
-        ]
+        "navigation": NAVIGATION,
     },
 }
 

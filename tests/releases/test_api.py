@@ -127,7 +127,7 @@ def test_another_teams_release_is_absent_in_every_way(world: World) -> None:
     before = picture(release)
     for path in ("", "transitions/", "events/", "comments/", "builds/", "test-plan/", "defects/", "approval/"):
         method = "put" if path == "builds/" else "get"
-        body = {"builds": []} if path == "builds/" else None
+        body: Any = {"builds": []} if path == "builds/" else None
         headers = {"If-Match": "*"} if path == "builds/" else {}
         stranger.refused(method, f"{API}/releases/{release.number}/{path}", body, status=404, **headers)
     stranger.refused("post", f"{API}/releases/{release.number}/transitions/cancel/", {"reason": "x"}, status=404)

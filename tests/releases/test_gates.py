@@ -94,7 +94,7 @@ def test_an_accepted_defect_blocks_again_when_the_acceptance_expires(world: Worl
     release, defect = world.tested(), world.defect()
     world.run(release, "acceptance", "staging")
     world.document(release)
-    accepting = {"disposition": "accepted", "reason": "A workaround is known.", "accepted_until": LATER}
+    accepting: dict[str, Any] = {"disposition": "accepted", "reason": "A workaround is known.", "accepted_until": LATER}
     link_defect(release, defect=defect, actor=world.manager, now=NOW, **accepting)
     assert codes(release, "accept", world.manager, at=LATER) == ["blocking_defect"]
     assert fire(release, "accept", actor=world.manager, now=NOW).state == "accepted"
@@ -116,7 +116,7 @@ def test_nobody_accepts_the_defect_they_reported(world: World) -> None:
     type(own).objects.filter(pk=own.pk).update(reported_by=reporter)
     own.refresh_from_db()
     before = picture(release)
-    accepting = {"disposition": "accepted", "reason": "Fine.", "accepted_until": LATER, "now": NOW}
+    accepting: dict[str, Any] = {"disposition": "accepted", "reason": "Fine.", "accepted_until": LATER, "now": NOW}
     with pytest.raises(NotPermitted):
         link_defect(release, defect=own, actor=reporter, **accepting)
     with pytest.raises(NotPermitted):
