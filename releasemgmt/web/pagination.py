@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError as Unreadable
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import F, Q, QuerySet
 from rest_framework import pagination
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.request import Request
 from rest_framework.utils.urls import replace_query_param
 
@@ -123,7 +123,7 @@ class CursorPagination(pagination.CursorPagination):
         try:
             direction, *values = json.loads(urlsafe_b64decode(given.encode()))
             read = [column.read(value) for column, value in zip(self.columns, values, strict=True)]
-        except (ValueError, TypeError, OverflowError, RecursionError, Unreadable) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError, Unreadable, ParseError) as error:
             raise ValidationError({"cursor": ["Take a cursor from `next` or `previous` of this list."]}) from error
         return direction == "b", read
 
