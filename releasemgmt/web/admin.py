@@ -53,7 +53,7 @@ def attempt(request: HttpRequest, act: Callable[[], Any], *, done: str, form: fo
     return answer if answer is not None else True
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # the theme carries no types
     """Lists that people look at; rows are made, changed and removed by commands only."""
 
     list_per_page = 50
@@ -62,10 +62,10 @@ class ReadOnlyAdmin(ModelAdmin):
     list_filter_submit = False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.admin_site.has_permission(request)
+        return bool(self.admin_site.has_permission(request))
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.admin_site.has_permission(request)
+        return bool(self.admin_site.has_permission(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -165,7 +165,7 @@ class RecordAdmin(ReadOnlyAdmin):
         user = actor_of(request)
         stateful = isinstance(obj, StatefulModel)
         events = Paginator(queries.timeline(obj), EVENTS_A_PAGE)
-        events.count = obj.event_seq  # type: ignore[misc]  # the head knows how many there are
+        events.count = obj.event_seq  # the head knows how many there are
         return {
             **self.admin_site.each_context(request),
             "title": title,
@@ -185,7 +185,7 @@ class RecordAdmin(ReadOnlyAdmin):
         state = fsm.state_of(obj)
         labels = dict(fsm.state_column(type(obj)).choices)
         if state not in self.pipeline:
-            return [{"label": labels[name], "is": "past"} for name in ()] + [{"label": labels[state], "is": "aside"}]
+            return [{"label": labels[state], "is": "aside"}]
         place = self.pipeline.index(state)
         return [
             {"label": labels[name], "is": "current" if n == place else "past" if n < place else "ahead"}
@@ -270,10 +270,11 @@ class PersonalForm(forms.Form):
 def transition_form(obj: Any, arrow: fsm.Transition | None) -> type[forms.Form]:
     """A form with a transition's own fields: a choice where the model has choices, else a text."""
     fields: dict[str, forms.Field] = {}
-    for name in (*arrow.required, *arrow.optional) if arrow else ():
+    required = arrow.required if arrow else ()
+    for name in (*required, *(arrow.optional if arrow else ())):
         column = next((f for f in obj._meta.concrete_fields if f.name == name), None)
         if column is not None and column.choices:
             fields[name] = forms.ChoiceField(choices=column.choices)
         else:
-            fields[name] = forms.CharField(widget=forms.Textarea(attrs={"rows": 4}), required=name in arrow.required)
+            fields[name] = forms.CharField(widget=forms.Textarea(attrs={"rows": 4}), required=name in required)
     return type("TransitionForm", (forms.Form,), fields)

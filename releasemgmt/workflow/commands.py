@@ -91,7 +91,7 @@ def lock(obj: A) -> A:
     context = _context.get()
     if context is None or not transaction.get_connection().in_atomic_block:
         raise RuntimeError("lock() outside of a command")
-    model = obj._meta.model  # a request's user is a lazy object of another type
+    model: Any = obj._meta.model  # a request's user is a lazy object of another type
     key = (model, obj.pk)
     if key not in context.locked:
         rows = model._base_manager.select_related(*obj.locked_with)

@@ -73,11 +73,12 @@ class World:
         return fire(release, "accept", actor=self.manager, now=NOW)
 
     def run(self, release: Release, suite: str, environment: str, *, at: datetime = NOW, **counts: int) -> None:
+        facts: dict[str, Any] = {"passed": 5, "failed": 0, "errors": 0, "skipped": 0} | counts
         record_test_run(
             builds=list(release.builds.all()),
             environment=Environment.objects.get(key=environment),
             suite=suite,
-            **({"passed": 5, "failed": 0, "errors": 0, "skipped": 0} | counts),
+            **facts,
             started_at=at - timedelta(minutes=1),
             finished_at=at,
             actor=self.ci,

@@ -47,7 +47,7 @@ def details(event: Event) -> list[tuple[str, str]]:
 @register.filter
 def markdown(text: str) -> SafeString:
     """Markdown as HTML; HTML in it is shown, not run."""
-    return mark_safe(markdown_parser.render(text))  # noqa: S308 - the parser escapes HTML
+    return mark_safe(str(markdown_parser.render(text)))  # noqa: S308 - the parser escapes HTML
 
 
 @register.filter
