@@ -20,16 +20,15 @@ if TYPE_CHECKING:
 
 
 class ScopedAccess(BasePermission):
-    """Signed in; to change something a token needs the scope that the view declares, `write` unless it says so."""
+    """Signed in; to change something a token needs the scope that the view declares."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if not getattr(request.user, "pk", None):
             raise NotAuthenticated("Show a token, or sign in.")
         if request.method in SAFE_METHODS:
             return True
-        scopes = getattr(view, "scopes", ("write",))
-        if not any(cast("User", request.user).has_scope(scope) for scope in scopes):
-            raise NotPermitted(f"This token lacks the scope {' or '.join(scopes)}.")
+        if not any(cast("User", request.user).has_scope(scope) for scope in view.scopes):
+            raise NotPermitted(f"This token lacks the scope {' or '.join(view.scopes)}.")
         return True
 
 

@@ -62,6 +62,9 @@ class StrictSerializer(serializers.Serializer[Any]):
 class View(GenericViewSet[Any]):
     """A view set whose POSTs can be retried under an Idempotency-Key."""
 
+    #: To change something a token needs one of these; an `@action(scopes=…)` may name others.
+    scopes: tuple[str, ...] = ("write",)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         check_text(request.path)

@@ -16,6 +16,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from releasemgmt.accounts.models import Scope
 from releasemgmt.releases import commands, queries
 from releasemgmt.releases.api.fields import (
     DefectField,
@@ -294,7 +295,7 @@ class ReleaseViewSet(StatefulViewSet):
 
     @extend_schema(methods=["get"], responses=ExposureAnswer(many=True))
     @extend_schema(methods=["post"], request=ExposureBody, responses={201: ExposureAnswer})
-    @action(detail=True, methods=["get", "post"], url_path="exposures", pagination_class=None)
+    @action(detail=True, methods=["get", "post"], url_path="exposures", pagination_class=None, scopes=(Scope.DEPLOY,))
     def exposures(self, request: Request, number: str) -> Response:
         release = self.get_object()
         if request.method == "GET":
