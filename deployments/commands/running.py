@@ -97,7 +97,8 @@ def _start_or_miss(plan: DeploymentPlan, now: datetime) -> bool:
     if not plan.autostart:
         return _hold_up(plan, [NOT_BY_ITSELF])
     try:
-        start(plan, actor=system(), on_behalf_of=person, now=now)
+        with transaction.atomic():
+            start(plan, actor=system(), on_behalf_of=person, now=now)
     except Blocked as refused:
         return _hold_up(plan, refused.blockers)
     return True
@@ -119,7 +120,8 @@ def _succeed(plan: DeploymentPlan, now: datetime) -> bool:
     plan = _lock_with_release(plan)
     running = running_deployment(plan)
     try:
-        plan = fire(plan, "succeed", actor=system(), on_behalf_of=person, now=now)
+        with transaction.atomic():
+            plan = fire(plan, "succeed", actor=system(), on_behalf_of=person, now=now)
     except Blocked:
         return False
     if running:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -39,6 +39,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 class _Context:
     """What one outermost command, or one read, has locked and looked up already."""
 
+    is_command: bool = False
     locked: dict[tuple[type[models.Model], Any], Any] = field(default_factory=dict)
     memo: dict[object, Any] = field(default_factory=dict)
 
@@ -48,12 +49,16 @@ _context: ContextVar[_Context | None] = ContextVar("workflow_context", default=N
 
 @contextmanager
 def command() -> Iterator[None]:
-    """One transaction; a command inside another joins it. What it locked is read once and reused until it ends."""
+    """One transaction; a command inside another joins it. What it locked is read once and reused until it ends.
+
+    An inner command has no savepoint: whoever catches its refusal and goes on opens one, by `transaction.atomic()`.
+    """
     outer = _context.get()
-    context = outer if outer is not None and transaction.get_connection().in_atomic_block else _Context()
+    inside = outer is not None and outer.is_command
+    context = outer if outer is not None and inside else _Context(is_command=True)
     token = _context.set(context)
     try:
-        with transaction.atomic():
+        with transaction.atomic(savepoint=not inside):
             yield
     except BaseException:
         context.locked.clear()
@@ -235,10 +240,11 @@ def record(
     return event
 
 
-def validate(obj: models.Model) -> None:
-    """Refuse values that the fields' own validators refuse, naming the field."""
+def validate(obj: models.Model, fields: Collection[str] | None = None) -> None:
+    """Refuse values that the fields' own validators refuse, naming the field; `fields` are by default all."""
+    others = () if fields is None else {field.name for field in obj._meta.fields} - set(fields)
     try:
-        obj.clean_fields()
+        obj.clean_fields(exclude=others)
     except ValidationError as error:
         raise Invalid({name: " ".join(messages) for name, messages in error.message_dict.items()}) from error
 

@@ -30,6 +30,7 @@ from releasemgmt.releases.api.fields import (
 )
 from releasemgmt.releases.models import DefectLink, Document, Release, Risk
 from releasemgmt.web.api import InstantField, RecordSerializer, StatefulViewSet, StrictSerializer
+from releasemgmt.workflow.commands import command
 from releasemgmt.workflow.models import StatefulModel
 
 
@@ -235,13 +236,14 @@ class ReleaseViewSet(StatefulViewSet):
 
     @extend_schema(request=ReleaseCreate, responses={200: ReleaseBody, 201: ReleaseBody})
     def create(self, request: Request) -> Response:
-        fields = self.body(ReleaseCreate)
-        product = fields.pop("product")
-        fields["components"] = components_of(product, fields.get("components", []))
-        release, new = commands.create_release(
-            product=product, actor=self.actor, now=timezone.now(), version=fields.pop("version"), **fields
-        )
-        return self.answer(release, status=201 if new else 200)
+        with command():
+            fields = self.body(ReleaseCreate)
+            product = fields.pop("product")
+            fields["components"] = components_of(product, fields.get("components", []))
+            release, new = commands.create_release(
+                product=product, actor=self.actor, now=timezone.now(), version=fields.pop("version"), **fields
+            )
+            return self.answer(release, status=201 if new else 200)
 
     @extend_schema(request=ReleaseEdit, responses=ReleaseDetail)
     def partial_update(self, request: Request, number: str) -> Response:
