@@ -48,7 +48,7 @@ def rename_team(team: Team, *, name: str, actor: User) -> Team:
     with command():
         permit(actor, team, roles.administrate_or_system, to="rename teams")
         team = edit(team, actor=actor, changes={"name": name})
-        validate(team)
+        validate(team, ["name"])
         return team
 
 
@@ -99,7 +99,7 @@ def edit_user(user: User, *, changes: Mapping[str, str], actor: User) -> User:
         if "name" in changes:
             changes["first_name"], changes["last_name"] = _split(changes.pop("name"))
         user = edit(user, actor=actor, changes=changes)
-        validate(user)
+        validate(user, changes)
         return user
 
 
@@ -137,6 +137,7 @@ def create_token(
 ) -> tuple[ApiToken, str]:
     """A new API token and its secret, which is shown this once and stored as a digest only."""
     with command():
+        user = lock(user)
         if actor != user or actor.kind != User.Kind.HUMAN:
             permit(actor, actor, roles.administrate_or_system, to="create a token for somebody else")
         if actor != user and user.kind == User.Kind.HUMAN and actor.kind != User.Kind.SYSTEM:
@@ -148,7 +149,6 @@ def create_token(
         if unknown := sorted(set(scopes) - set(Scope.values)):
             raise Invalid({"scopes": f"Unknown scope {', '.join(unknown)}; there are {', '.join(Scope.values)}."})
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
-        user = lock(user)
         token = ApiToken(
             user=user,
             name=name,

@@ -8,7 +8,7 @@ from typing import Any
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog import policies
-from releasemgmt.catalog.models import Component, Environment, Product, ReleaseModel
+from releasemgmt.catalog.models import Component, Environment, Product, ReleaseModel, Tier
 from releasemgmt.workflow.commands import command, create, edit, lock, permit, record, validate
 from releasemgmt.workflow.errors import Conflict, Invalid
 from releasemgmt.workflow.models import Aggregate
@@ -29,7 +29,7 @@ def edit_environment(environment: Environment, *, changes: Mapping[str, Any], ac
     with command():
         permit(actor, environment, roles.administrate_or_system, to="edit environments")
         environment = edit(environment, actor=actor, changes=changes)
-        validate(environment)
+        validate(environment, changes)
         return environment
 
 
@@ -44,7 +44,10 @@ def create_product(
     time_zone: str = "UTC",
     repository_url: str = "",
 ) -> Product:
-    """A new product; without a word it uses every environment and the model *normal*."""
+    """A new product; without a word it uses every environment and the model *normal*.
+
+    In an installation without any, the tiers that the model tests in and production get their first environments.
+    """
     with command():
         model = default_model or ReleaseModel.objects.filter(key="normal").latest("version")
         product = Product(
@@ -53,10 +56,11 @@ def create_product(
         permit(actor, product, roles.administrate_or_system, to="create products")
         validate(product)
         _check_free(product, "product")
-        used = list(Environment.objects.all()) if environments is None else list(environments)
-        _check_tiers(product, model, used)
+        if environments is None:
+            environments = list(Environment.objects.all()) or _first_environments(model, actor=actor)
+        _check_tiers(product, model, environments)
         product = create(product, actor=actor, data={"key": key, "team": team.key, "model": model.number})
-        product.environments.set(used)
+        product.environments.set(environments)
         return product
 
 
@@ -68,7 +72,7 @@ def edit_product(product: Product, *, changes: Mapping[str, Any], actor: User) -
         changes = dict(changes)
         environments: Sequence[Environment] | None = changes.pop("environments", None)
         product = edit(product, actor=actor, changes=changes)
-        validate(product)
+        validate(product, changes)
         if environments is not None:
             before = sorted(product.environments.values_list("key", flat=True))
             after = sorted(environment.key for environment in environments)
@@ -104,6 +108,15 @@ def create_model(*, key: str, actor: User, **fields: Any) -> ReleaseModel:
             raise Invalid(errors)
         validate(model)
         return create(model, actor=actor, data={"key": key, "version": model.version, "suites": model.suites})
+
+
+def _first_environments(model: ReleaseModel, *, actor: User) -> list[Environment]:
+    named = {Tier.PRODUCTION, *(entry["tier"] for entry in model.suites)}
+    return [
+        create_environment(key=tier.value, name=tier.label, tier=tier, rank=10 * rank, actor=actor)
+        for rank, tier in enumerate(Tier, start=1)
+        if tier in named
+    ]
 
 
 def _check_free(obj: Aggregate, what: str) -> None:

@@ -1,0 +1,58 @@
+"""Rules of the catalog, case by case."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from releasemgmt.catalog.models import Tier
+from releasemgmt.catalog.policies import TIERS, missing_tiers, model_errors
+from releasemgmt.catalog.shipped import NORMAL
+
+SMOKE = {"suite": "smoke", "tier": "test", "gates": "accept"}
+
+
+def test_the_tiers_are_those_of_the_model() -> None:
+    assert list(TIERS) == Tier.values
+
+
+@pytest.mark.parametrize(
+    ("used", "missing"),
+    [
+        (["test", "staging", "production"], []),
+        (["test", "production"], ["staging"]),
+        (["staging"], ["test"]),
+        ([], ["test", "staging"]),
+    ],
+)
+def test_the_normal_model_names_the_tiers_that_it_misses(used: list[str], missing: list[str]) -> None:
+    suites: Any = NORMAL["suites"]
+    assert missing_tiers(suites, used) == missing
+
+
+def test_the_shipped_model_has_no_error() -> None:
+    assert model_errors(NORMAL["suites"], NORMAL["documents"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("suites", "documents", "wrong"),
+    [
+        ([SMOKE], [], []),
+        ([], [], []),
+        (5, [], ["suites"]),
+        ("smoke", {}, ["suites", "documents"]),
+        (None, None, ["suites", "documents"]),
+        ([SMOKE, 5], [], ["suites.1"]),
+        ([{"suite": "smoke"}], [], ["suites.0"]),
+        ([SMOKE | {"colour": "blue"}], [], ["suites.0"]),
+        ([SMOKE | {"tier": "moon"}], [], ["suites.0"]),
+        ([SMOKE | {"gates": "deploy"}], [], ["suites.0"]),
+        ([SMOKE | {"suite": ["smoke"]}], [], ["suites.0"]),
+        ([], [{"kind": "impact", "origin": "own"}], []),
+        ([], [{"kind": "poem", "origin": "own"}], ["documents.0"]),
+        ([], [{"kind": "impact", "origin": "heaven"}, "impact"], ["documents.0", "documents.1"]),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_named(suites: Any, documents: Any, wrong: list[str]) -> None:
+    assert list(model_errors(suites, documents)) == wrong
