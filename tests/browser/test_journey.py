@@ -180,6 +180,7 @@ def test_a_release_is_walked_to_production_by_hand(
     reviewer.goto("/admin/")
     reviewer.locator("a", has_text="REL-").first.click()
     assert "What changed since the last round" in reviewer.content()
+    assert "Two minutes of downtime." in reviewer.content()
     reviewer.get_by_role("button", name="Approve").click()
     reviewer.wait_for_url("**/admin/")
     author.locator(".rm h1 a").click()

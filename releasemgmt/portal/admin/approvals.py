@@ -126,6 +126,7 @@ class RoundAdmin(ReadOnlyAdmin):
                     (person, stand.conflicts[person.pk]) for person in stand.people if person.pk in stand.conflicts
                 ],
                 "since_last": changed_since_last(round),
+                "rewritten": self._rewritten(round),
                 "changed": stand.changed if stand.is_stale else {},
                 "form": form or VoteForm(initial={"digest": stand.digest}),
                 "changes": riding(subject) if isinstance(subject, Release) else [subject],
@@ -147,6 +148,17 @@ class RoundAdmin(ReadOnlyAdmin):
             "suites": releases.test_plan(release),
             "gates": blockers(release, "accept", now=now) if release.state == "integration_tested" else [],
         }
+
+    def _rewritten(self, round: ApprovalRound) -> list[dict[str, str]]:
+        """The documents that were written since the round before this one opened, each with its text then and now."""
+        before = ApprovalRound.objects.about(round.subject).filter(pk__lt=round.pk).first()
+        if before is None:
+            return []
+        texts: dict[str, list[str]] = {}
+        for event in timeline(round.subject).filter(kind="releases.document.write", at__gte=before.opened_at):
+            for kind, (old, new) in event.data["changes"].items():
+                texts[kind] = [old, texts.get(kind, ["", new])[1]]
+        return [{"label": Document.Kind(kind).label, "then": old, "now": new} for kind, (old, new) in texts.items()]
 
     def _why_not(self, user: Any, stand: Any) -> str:
         if stand.round.state != ApprovalRound.State.OPEN:
