@@ -46,6 +46,14 @@ class UserForm(forms.Form):
     time_zone = forms.CharField(max_length=64, initial="UTC")
 
 
+class UserEditForm(forms.Form):
+    """What people say of themselves."""
+
+    name = forms.CharField(max_length=200, required=False)
+    email = forms.EmailField(required=False)
+    time_zone = forms.CharField(max_length=64, help_text="For instance Europe/Berlin; pages show times in it.")
+
+
 class RoleForm(forms.Form):
     """A role in a team or everywhere."""
 
@@ -94,6 +102,7 @@ class UserAdmin(RecordAdmin):
     search_fields = ("username", "first_name", "last_name", "email")
     ordering = ("username",)
     add_form = UserForm
+    edit_form = UserEditForm
 
     def visible(self, user: User) -> QuerySet[User]:
         teams = user.visible_team_ids()
@@ -104,6 +113,12 @@ class UserAdmin(RecordAdmin):
 
     def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
         return commands.create_user(actor=actor, **fields)
+
+    def edit(self, obj: User, fields: dict[str, Any], *, actor: User) -> Any:
+        return commands.edit_user(obj, changes=fields, actor=actor)
+
+    def initial(self, obj: User) -> dict[str, Any]:
+        return {"name": obj.get_full_name(), "email": obj.email, "time_zone": obj.time_zone}
 
     def facts(self, obj: User) -> list[tuple[str, Any]]:
         return [
@@ -137,6 +152,7 @@ class UserAdmin(RecordAdmin):
             path("<int:pk>/change/tokens/", wrap(self.token_view), name=f"{name}_token"),
             path("<int:pk>/change/tokens/<int:token>/revoke/", wrap(require_POST(self.revoke_token_view))),
             path("<int:pk>/change/deactivate/", wrap(require_POST(self.deactivate_view)), name=f"{name}_deactivate"),
+            path("<int:pk>/change/reactivate/", wrap(require_POST(self.reactivate_view)), name=f"{name}_reactivate"),
         ]
 
     def role_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -191,4 +207,11 @@ class UserAdmin(RecordAdmin):
         user = self.found(request, pk)
         act = partial(commands.deactivate, user, actor=actor_of(request), now=timezone.now())
         attempt(request, act, done=f"{user} can no longer sign in.")
+        return HttpResponseRedirect(self.address(user))
+
+    def reactivate_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Let a user in again."""
+        user = self.found(request, pk)
+        act = partial(commands.reactivate, user, actor=actor_of(request))
+        attempt(request, act, done=f"{user} can sign in again; tokens stay revoked.")
         return HttpResponseRedirect(self.address(user))
