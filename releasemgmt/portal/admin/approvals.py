@@ -152,10 +152,12 @@ class RoundAdmin(ReadOnlyAdmin):
     def _rewritten(self, round: ApprovalRound) -> list[dict[str, str]]:
         """The documents that were written since the round before this one opened, each with its text then and now."""
         before = ApprovalRound.objects.about(round.subject).filter(pk__lt=round.pk).first()
-        if before is None:
+        events = timeline(round.subject)
+        opening = before and events.filter(kind="approvals.round.open", data__round=before.pk).first()
+        if not opening:
             return []
         texts: dict[str, list[str]] = {}
-        for event in timeline(round.subject).filter(kind="releases.document.write", at__gte=before.opened_at):
+        for event in events.filter(kind="releases.document.write", seq__gt=opening.seq):
             for kind, (old, new) in event.data["changes"].items():
                 texts[kind] = [old, texts.get(kind, ["", new])[1]]
         return [{"label": Document.Kind(kind).label, "then": old, "now": new} for kind, (old, new) in texts.items()]
