@@ -105,7 +105,7 @@ def concrete(path: str) -> str:
 
 def test_every_api_address_is_declared_with_its_methods() -> None:
     found = {
-        path.removeprefix("/api/v1/"): set(view.actions)
+        path.removeprefix("/api/v1/"): set(view.actions) - {"head"}  # DRF adds it with the first GET
         for path, view in ROUTES.items()
         if path.startswith("/api/") and path not in PUBLIC
     }
