@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def world(settings: Any) -> World:
     """Releases get tested without their suites: the gates of releases are held by their own tests."""
-    ours = {"releases.Release.build": [], "releases.Release.pass_integration": []}
+    ours: dict[str, list[str]] = {"releases.Release.build": [], "releases.Release.pass_integration": []}
     settings.WORKFLOW_GATES = {**settings.WORKFLOW_GATES, **ours}
     return World()
 
@@ -41,7 +41,7 @@ def refused(person: User, round: ApprovalRound, **fields: str) -> str:
     """A vote that must change nothing; answers the page."""
     subject = type(round.subject).objects.get(pk=round.subject.pk)
     before = picture(subject)
-    page = post(person, round, **fields).content.decode()
+    page = str(post(person, round, **fields).content.decode())
     assert Vote.objects.count() == 0 and picture(subject) == before
     return page
 
@@ -68,7 +68,7 @@ def test_nobody_approves_their_own_work_here_either(world: World, round: Approva
     writer = world.someone(role, email="Writer@example.org")
     write_document(round.subject, kind="impact", body="x", actor=world.manager, now=NOW)  # type: ignore[arg-type]
     write_document(round.subject, kind="impact", body="", actor=world.manager, now=NOW)  # type: ignore[arg-type]
-    for person in (writer, world.author, world.manager, world.someone(role, is_superuser=True)):
+    for person in (writer, world.author, world.manager, world.someone("contributor", is_superuser=True)):
         refused(person, round)
         assert Event.objects.filter(stream=person.stream, kind="workflow.refused").count() == 1
 
