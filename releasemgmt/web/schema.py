@@ -94,8 +94,26 @@ IDEMPOTENCY_KEY = (
 )
 
 
+SUMMARIES = {
+    "GET list": "List",
+    "POST create": "Create",
+    "GET retrieve": "Read",
+    "PATCH partial_update": "Edit",
+    "GET transitions": "What can happen next, and what stands in its way",
+    "POST transition": "Make it happen",
+    "GET events": "What happened",
+    "GET comments": "What people said",
+    "POST comments": "Say something",
+}
+
+
 class AutoSchema(Spectacular):
-    """Adds the problem document and the headers of our conventions to every operation."""
+    """Adds a summary, the problem document and the headers of our conventions to every operation."""
+
+    def get_summary(self) -> str:
+        view: Any = self.view
+        action: str = view.action
+        return SUMMARIES.get(f"{self.method} {action}", action.replace("_", " ").capitalize())
 
     def get_override_parameters(self) -> list[Any]:
         if self.method == "POST":
