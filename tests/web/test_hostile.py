@@ -85,7 +85,7 @@ def open_connection() -> Iterator[None]:
 
 
 def operations() -> Iterator[Any]:
-    description = schemathesis.openapi.from_wsgi("/api/v1/schema/", application)
+    description: Any = schemathesis.openapi.from_wsgi("/api/v1/schema/", application)
     return (found.ok() for found in description.get_all_operations())
 
 
