@@ -26,12 +26,12 @@ class RequestIdMiddleware:
         given = request.headers.get("X-Request-ID", "")
         identifier = given if ACCEPTABLE.fullmatch(given) else uuid.uuid4().hex
         token = request_id.set(identifier)
+        # It stays until this thread's next request: Django logs what failed after the last middleware.
         structlog.contextvars.bind_contextvars(request_id=identifier)
         try:
             response = self.get_response(request)
         finally:
             request_id.reset(token)
-            structlog.contextvars.unbind_contextvars("request_id")
         response["X-Request-ID"] = identifier
         return response
 
