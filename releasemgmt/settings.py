@@ -13,7 +13,7 @@ from structlog.processors import JSONRenderer
 from structlog.stdlib import ProcessorFormatter
 
 from releasemgmt import env
-from releasemgmt.portal.navigation import NAVIGATION
+from releasemgmt.portal.theme import THEME
 
 ENV = env.read()
 BASE_DIR = env.ROOT
@@ -171,18 +171,7 @@ STORAGES = {
     },
 }
 
-
-UNFOLD = {
-    "SITE_TITLE": "Release management",
-    "SITE_HEADER": "Release management",
-    "SITE_SYMBOL": "rocket_launch",
-    "SHOW_HISTORY": False,
-    "SHOW_VIEW_ON_SITE": False,
-    "STYLES": ["/static/portal/portal.css"],
-    "SIDEBAR": {
-        "navigation": NAVIGATION,
-    },
-}
+UNFOLD = THEME
 
 # --- mail ------------------------------------------------------------------------------------------------------------
 _mail = dj_email_url.parse(ENV.email_url)
@@ -354,4 +343,6 @@ LOGGING = {
     "formatters": {"line": {"()": ProcessorFormatter, "foreign_pre_chain": _LOG_STEPS, "processors": _LOG_LINE}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
+    # A refusal is an answer, not a fault; what is audited stands in the events.
+    "loggers": {"django.request": {"level": "ERROR"}},
 }

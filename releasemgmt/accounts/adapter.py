@@ -7,6 +7,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest, HttpResponse
 
+from releasemgmt.accounts import commands
 from releasemgmt.accounts.models import User
 from releasemgmt.workflow.commands import command, lock, record
 
@@ -27,6 +28,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ca
         self.note_sign_in(user)
         response: HttpResponse = super().post_login(request, user, **kwargs)
         return response
+
+    def set_password(self, user: User, password: str) -> None:
+        """A new password is a command like every change; the caller's object keeps the session alive."""
+        user.password = commands.set_password(user, password=password, actor=user).password
 
     def note_sign_in(self, user: User) -> None:
         """Every way in is an event on the person's stream."""

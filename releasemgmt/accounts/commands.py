@@ -103,6 +103,18 @@ def edit_user(user: User, *, changes: Mapping[str, str], actor: User) -> User:
         return user
 
 
+def set_password(user: User, *, password: str, actor: User) -> User:
+    """Set a person's password: one's own, or as an administrator anybody's; other sessions of the person end."""
+    with command():
+        if actor != user:
+            permit(actor, actor, roles.administrate_or_system, to="set somebody else's password")
+        user = lock(user)
+        _check_password(user, password)
+        user.set_password(password)
+        record(user, "accounts.user.set_password", actor=actor, save=["password"])
+        return user
+
+
 def grant_role(user: User, *, role: str, team: Team | None, actor: User, now: datetime) -> RoleAssignment:
     """Give a user a role in a team, or (team None) globally; one that is held already is answered as it is."""
     with command():

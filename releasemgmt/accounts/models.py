@@ -89,6 +89,10 @@ class User(AbstractUser, Aggregate):
         """The roles held in a team, the global ones included; asked once for a command."""
         return frozenset(role for role, team in self._role_rows() if team is None or team == team_id)
 
+    def roles_anywhere(self) -> frozenset[str]:
+        """The roles held in any team or globally."""
+        return frozenset(role for role, _team in self._role_rows())
+
     def visible_team_ids(self) -> frozenset[int] | None:
         """The teams whose records this user sees; None means every team's."""
         rows = self._role_rows()

@@ -33,6 +33,10 @@ class any_of:
             return False
         return not actor.roles_in(obj.owning_team_id).isdisjoint(self.roles)
 
+    def somewhere(self, actor: User) -> bool:
+        """Whether the actor holds one of the roles at all: pages offer a form by it, commands ask about the record."""
+        return actor.is_active and not actor.roles_anywhere().isdisjoint(self.roles)
+
 
 CONTRIBUTOR, MANAGER, DEPLOYER = Role.CONTRIBUTOR, Role.RELEASE_MANAGER, Role.DEPLOYER
 

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.urls import reverse_lazy
+from django.http import HttpRequest
+from django.urls import reverse, reverse_lazy
+
+MATRIX = "deployments_deployment_matrix"
 
 
 def link(title: str, icon: str, name: str) -> dict[str, Any]:
-    """An entry of the side bar: an address by its URL name."""
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}")}
+    """An entry of the side bar: an address by its URL name, lit on its page and on those below it."""
+
+    def lit(request: HttpRequest) -> bool:
+        here, there = request.path, reverse(f"admin:{name}")
+        if reverse(f"admin:{MATRIX}") in (here, there):  # it stands below the list of deployments
+            return here == there
+        return here == there or (name != "index" and here.startswith(there))
+
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}"), "active": lit}
 
 
 NAVIGATION = [
     {
         "items": [
-            link("What waits for me", "home", "index"),
+            link("Home", "home", "index"),
             link("Releases", "rocket_launch", "releases_release_changelist"),
-            link("Change requests", "edit_note", "approvals_changerequest_changelist"),
-            link("Approvals", "how_to_vote", "approvals_approvalround_changelist"),
+            link("Changes", "edit_note", "approvals_changerequest_changelist"),
             link("Known defects", "bug_report", "releases_knowndefect_changelist"),
+            link("Approvals", "how_to_vote", "approvals_approvalround_changelist"),
         ]
     },
     {
@@ -28,7 +38,7 @@ NAVIGATION = [
         "items": [
             link("Plans", "event", "deployments_deploymentplan_changelist"),
             link("Deployments", "move_up", "deployments_deployment_changelist"),
-            link("What runs where", "grid_view", "deployments_deployment_matrix"),
+            link("What runs where", "grid_view", MATRIX),
         ],
     },
     {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.contrib import messages
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -19,7 +19,7 @@ from unfold.admin import ModelAdmin
 
 from releasemgmt.workflow import commands, fsm, queries
 from releasemgmt.workflow.errors import Invalid, Refused
-from releasemgmt.workflow.models import Aggregate, StatefulModel
+from releasemgmt.workflow.models import Aggregate, Event, StatefulModel
 
 if TYPE_CHECKING:
     from releasemgmt.accounts.models import User
@@ -42,6 +42,8 @@ def attempt(request: HttpRequest, act: Callable[[], Any], *, done: str, form: fo
     except Refused as refused:
         commands.refuse(actor_of(request), refused, subject=request.path)
         fields = refused.errors if isinstance(refused, Invalid) else {"": refused.detail}
+        if isinstance(form, PersonalForm):
+            form.refused(refused)
         for name, reason in fields.items():
             if form is not None:
                 form.add_error(name if name in form.fields else None, reason)
@@ -109,7 +111,11 @@ class RecordAdmin(ReadOnlyAdmin):
         """Call the command that edits a record."""
         raise NotImplementedError
 
-    def editable(self, obj: Any) -> bool:
+    def may_add(self, user: User) -> bool:
+        """Whether the list offers a new record; the command decides in the end."""
+        return self.add_form is not None
+
+    def may_edit(self, user: User, obj: Any) -> bool:
         """Whether the page offers to edit; the command decides in the end."""
         return self.edit_form is not None
 
@@ -123,7 +129,7 @@ class RecordAdmin(ReadOnlyAdmin):
         return self.visible(actor_of(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.add_form is not None and self.admin_site.has_permission(request)
+        return self.admin_site.has_permission(request) and self.may_add(actor_of(request))
 
     def get_urls(self) -> list[Any]:
         name = f"{self.opts.app_label}_{self.opts.model_name}"
@@ -164,33 +170,56 @@ class RecordAdmin(ReadOnlyAdmin):
         """The context of every page of one record."""
         user = actor_of(request)
         stateful = isinstance(obj, StatefulModel)
-        events = Paginator(queries.timeline(obj), EVENTS_A_PAGE)
-        events.count = obj.event_seq  # the head knows how many there are
         return {
             **self.admin_site.each_context(request),
             "title": title,
             "opts": self.opts,
+            "original": obj,
             "record": obj,
             "address": self.address(obj),
-            "options": queries.options(obj, actor=user, now=timezone.now()) if stateful else [],
+            "options": self.options(obj, user) if stateful else [],
             "steps": self.steps(obj) if stateful else [],
             "facts": self.facts(obj),
-            "may_edit": self.editable(obj),
-            "may_comment": user.may_comment_on(obj),
-            "timeline": events.get_page(request.GET.get("events")),
+            "may_edit": self.may_edit(user, obj),
+            "may_comment": isinstance(obj, Aggregate) and user.may_comment_on(obj),
+            "timeline": self.timeline(request, obj) if isinstance(obj, Aggregate) else None,
         }
 
-    def steps(self, obj: StatefulModel) -> list[dict[str, Any]]:
-        """The pipeline: each state of the ordinary path as past, current or to come; others stand alone."""
+    def timeline(self, request: HttpRequest, obj: Aggregate) -> Page[Event]:
+        """A page of the record's events."""
+        events = Paginator(queries.timeline(obj), EVENTS_A_PAGE)
+        events.count = obj.event_seq  # the head knows how many there are
+        return events.get_page(request.GET.get("events"))
+
+    def options(self, obj: StatefulModel, user: User) -> list[dict[str, Any]]:
+        """The transitions that people fire, those along the ordinary path first."""
+        ahead = set(self.pipeline[self.pipeline.index(fsm.state_of(obj)) + 1 :] if self.is_on_path(obj) else ())
+        buttons = [
+            {
+                "transition": option.transition,
+                "allowed": option.allowed,
+                "blockers": option.blockers,
+                "is_forward": not ahead.isdisjoint(option.transition.targets),
+            }
+            for option in queries.options(obj, actor=user, now=timezone.now())
+            if option.transition.allow is not fsm.engine_only
+        ]
+        return sorted(buttons, key=lambda each: (not each["is_forward"], not each["allowed"], each["transition"].final))
+
+    def is_on_path(self, obj: StatefulModel) -> bool:
+        """Whether the record is in a state of the ordinary path."""
+        return fsm.state_of(obj) in self.pipeline
+
+    def steps(self, obj: StatefulModel) -> list[dict[str, str]]:
+        """The pipeline: each state of the ordinary path as past, current or to come; another stands at its end."""
         state = fsm.state_of(obj)
         labels = dict(fsm.state_column(type(obj)).choices)
-        if state not in self.pipeline:
-            return [{"label": labels[state], "is": "aside"}]
-        place = self.pipeline.index(state)
-        return [
+        place = self.pipeline.index(state) if self.is_on_path(obj) else -1
+        steps = [
             {"label": labels[name], "is": "current" if n == place else "past" if n < place else "ahead"}
             for n, name in enumerate(self.pipeline)
         ]
+        return steps if self.is_on_path(obj) else [*steps, {"label": labels[state], "is": "aside"}]
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -265,6 +294,9 @@ class PersonalForm(forms.Form):
 
     def choose(self, user: User, record: Any) -> None:
         """Narrow the choices to what the person sees."""
+
+    def refused(self, refused: Refused) -> None:
+        """Ask for what the command misses, if the form can."""
 
 
 def transition_form(obj: Any, arrow: fsm.Transition | None) -> type[forms.Form]:

@@ -50,11 +50,11 @@ def test_nobody_else_edits_them_but_an_administrator(ada: User) -> None:
 
 def test_an_administrator_shuts_a_person_out_and_lets_them_in_again(ada: User) -> None:
     person, administrator = signed_in(ada), signed_in(someone("administrator"))
+    assert b"Sessions and API tokens end at once" in administrator.get(page(ada, "deactivate/")).content
     assert person.get("/admin/").status_code == 200
     assert administrator.post(page(ada, "deactivate/")).status_code == 302
     assert person.get("/admin/").status_code == 302
     assert b"Let in again" in administrator.get(page(ada)).content
     assert administrator.post(page(ada, "reactivate/")).status_code == 302
     assert signed_in(ada).get("/admin/").status_code == 200
-    for path in ("deactivate/", "reactivate/"):
-        assert administrator.get(page(ada, path)).status_code == 405
+    assert administrator.get(page(ada, "reactivate/")).status_code == 405

@@ -16,9 +16,11 @@ from django.views.decorators.http import require_POST
 
 from approvals import commands
 from approvals.models import ApprovalPolicy, ApprovalRound, Vote
+from approvals.policies import SIGNED_DOCUMENTS
 from approvals.queries import changed_since_last, riding, standing
 from deployments.queries import comparison
 from releasemgmt.accounts.models import Role
+from releasemgmt.portal.dossier import differences
 from releasemgmt.releases import queries as releases
 from releasemgmt.releases.models import Document, Release
 from releasemgmt.web.admin import ReadOnlyAdmin, actor_of, attempt
@@ -27,6 +29,7 @@ from releasemgmt.workflow.gates import blockers
 from releasemgmt.workflow.queries import timeline
 
 COMMITS_SHOWN = 200
+COMMENTS_SHOWN = 10
 
 
 class VoteForm(forms.Form):
@@ -111,6 +114,7 @@ class RoundAdmin(ReadOnlyAdmin):
                 **self.admin_site.each_context(request),
                 "title": f"{subject}: decide",
                 "opts": self.opts,
+                "original": round,
                 "round": round,
                 "subject": subject,
                 "is_release": isinstance(subject, Release),
@@ -123,14 +127,15 @@ class RoundAdmin(ReadOnlyAdmin):
                 "may_vote": eligible and mine is None and stand.is_open,
                 "why_not": self._why_not(user, stand),
                 "conflicted": [
-                    (person, stand.conflicts[person.pk]) for person in stand.people if person.pk in stand.conflicts
+                    (person, _reason(stand.conflicts[person.pk]))
+                    for person in stand.people
+                    if person.pk in stand.conflicts
                 ],
-                "since_last": changed_since_last(round),
-                "rewritten": self._rewritten(round),
-                "changed": stand.changed if stand.is_stale else {},
+                "since_last": differences(subject, changed_since_last(round)),
+                "changed": differences(subject, stand.changed) if stand.is_stale else [],
                 "form": form or VoteForm(initial={"digest": stand.digest}),
                 "changes": riding(subject) if isinstance(subject, Release) else [subject],
-                "comments": timeline(subject).filter(kind="comment")[:10],
+                "comments": timeline(subject).filter(kind="comment")[:COMMENTS_SHOWN],
                 **(self._release(subject, now) if isinstance(subject, Release) else {}),
             }
             status = 409 if form is not None else 200
@@ -144,23 +149,13 @@ class RoundAdmin(ReadOnlyAdmin):
             "production": production,
             "comparison": compared,
             "commits": compared.commits[:COMMITS_SHOWN] if compared else [],
-            "documents": [(label, written.get(kind, "")) for kind, label in Document.Kind.choices],
+            "documents": [
+                {"label": label, "body": written.get(kind, ""), "is_signed": kind in SIGNED_DOCUMENTS}
+                for kind, label in Document.Kind.choices
+            ],
             "suites": releases.test_plan(release),
             "gates": blockers(release, "accept", now=now) if release.state == "integration_tested" else [],
         }
-
-    def _rewritten(self, round: ApprovalRound) -> list[dict[str, str]]:
-        """The documents that were written since the round before this one opened, each with its text then and now."""
-        before = ApprovalRound.objects.about(round.subject).filter(pk__lt=round.pk).first()
-        events = timeline(round.subject)
-        opening = before and events.filter(kind="approvals.round.open", data__round=before.pk).first()
-        if not opening:
-            return []
-        texts: dict[str, list[str]] = {}
-        for event in events.filter(kind="releases.document.write", seq__gt=opening.seq):
-            for kind, (old, new) in event.data["changes"].items():
-                texts[kind] = [old, texts.get(kind, ["", new])[1]]
-        return [{"label": Document.Kind(kind).label, "then": old, "now": new} for kind, (old, new) in texts.items()]
 
     def _why_not(self, user: Any, stand: Any) -> str:
         if stand.round.state != ApprovalRound.State.OPEN:

@@ -19,6 +19,8 @@ from releasemgmt.catalog.models import Environment, Product, ReleaseModel, Tier
 from releasemgmt.web.admin import ReadOnlyAdmin, RecordAdmin, actor_of, attempt
 from releasemgmt.workflow.models import Aggregate
 
+RELEASES_SHOWN = 5
+
 
 class EnvironmentEditForm(forms.Form):
     """What can be edited of an environment."""
@@ -73,6 +75,12 @@ class EnvironmentAdmin(RecordAdmin):
     add_form = EnvironmentForm
     edit_form = EnvironmentEditForm
 
+    def may_add(self, user: User) -> bool:
+        return roles.administrate.somewhere(user)
+
+    def may_edit(self, user: User, obj: Any) -> bool:
+        return roles.administrate(user, obj)
+
     def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
         return commands.create_environment(actor=actor, **fields)
 
@@ -98,6 +106,12 @@ class ProductAdmin(RecordAdmin):
     def visible(self, user: User) -> QuerySet[Product]:
         return roles.visible_to(user, Product.objects.select_related("team", "default_model"), team="team")
 
+    def may_add(self, user: User) -> bool:
+        return roles.administrate.somewhere(user)
+
+    def may_edit(self, user: User, obj: Any) -> bool:
+        return roles.administrate(user, obj)
+
     def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
         fields["environments"] = list(fields["environments"]) or None
         return commands.create_product(actor=actor, **fields)
@@ -119,7 +133,8 @@ class ProductAdmin(RecordAdmin):
         ]
 
     def panels(self, request: HttpRequest, obj: Product) -> dict[str, Any]:
-        return {"components": obj.components.all(), "environments": obj.environments.all()}
+        releases = obj.releases.order_by("-created_at", "-pk")[:RELEASES_SHOWN]
+        return {"components": obj.components.all(), "environments": obj.environments.all(), "releases": releases}
 
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
         return [path("<int:pk>/change/components/", wrap(self.component_view), name=f"{name}_component")]

@@ -11,8 +11,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from approvals import commands
+from approvals.commands.changes import EDITABLE
 from approvals.models import ChangeRequest
+from approvals.models.change import by_requester_or_manager
 from approvals.queries import current_round, standing
+from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Environment, Product
 from releasemgmt.portal.admin.releases import visible_products
@@ -99,6 +102,13 @@ class ChangeAdmin(RecordAdmin):
         names = set(ChangeEditForm.base_fields) - {"void_signoffs"}
         many = {"releases", "environments", "components"}
         return {name: getattr(obj, name).all() if name in many else getattr(obj, name) for name in names}
+
+    def may_add(self, user: User) -> bool:
+        return roles.edit_records.somewhere(user)
+
+    def may_edit(self, user: User, obj: ChangeRequest) -> bool:
+        allow = roles.edit_records if obj.state == ChangeRequest.State.DRAFT else by_requester_or_manager
+        return obj.state in EDITABLE and allow(user, obj)
 
     def edit(self, obj: ChangeRequest, fields: dict[str, Any], *, actor: User) -> Any:
         void = fields.pop("void_signoffs")

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Environment, Product
 from releasemgmt.portal.admin.releases import visible_products
@@ -69,6 +70,12 @@ class DefectAdmin(RecordAdmin):
 
     def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
         return commands.create_defect(actor=actor, now=timezone.now(), **fields)
+
+    def may_add(self, user: User) -> bool:
+        return roles.edit_records.somewhere(user)
+
+    def may_edit(self, user: User, obj: KnownDefect) -> bool:
+        return roles.edit_records(user, obj)
 
     def edit(self, obj: KnownDefect, fields: dict[str, Any], *, actor: User) -> Any:
         return commands.edit_defect(obj, changes=fields, actor=actor, now=timezone.now())

@@ -54,6 +54,12 @@ class UserEditForm(forms.Form):
     time_zone = forms.CharField(max_length=64, help_text="For instance Europe/Berlin; pages show times in it.")
 
 
+class PasswordForm(forms.Form):
+    """A new password for somebody who can't sign in any more."""
+
+    password = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}))
+
+
 class RoleForm(forms.Form):
     """A role in a team or everywhere."""
 
@@ -73,6 +79,7 @@ class TokenForm(forms.Form):
 class TeamAdmin(RecordAdmin):
     """Teams."""
 
+    record_template = "portal/team.html"
     list_display = ("key", "name")
     search_fields = ("key", "name")
     ordering = ("key",)
@@ -82,6 +89,12 @@ class TeamAdmin(RecordAdmin):
     def visible(self, user: User) -> QuerySet[Team]:
         return roles.visible_to(user, Team.objects.all(), team="pk")
 
+    def may_add(self, user: User) -> bool:
+        return roles.administrate.somewhere(user)
+
+    def may_edit(self, user: User, obj: Team) -> bool:
+        return roles.administrate(user, obj)
+
     def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
         return commands.create_team(actor=actor, **fields)
 
@@ -90,6 +103,12 @@ class TeamAdmin(RecordAdmin):
 
     def facts(self, obj: Team) -> list[tuple[str, Any]]:
         return [("Key", obj.key), ("Name", obj.name)]
+
+    def panels(self, request: HttpRequest, obj: Team) -> dict[str, Any]:
+        return {
+            "assignments": obj.role_assignments.select_related("user").order_by("role", "user__username"),
+            "products": obj.products.order_by("key"),
+        }
 
 
 @admin.register(User)
@@ -110,6 +129,12 @@ class UserAdmin(RecordAdmin):
         if teams is None:
             return rows
         return rows.filter(Q(pk=user.pk) | Q(role_assignments__team__in=teams)).distinct()
+
+    def may_add(self, user: User) -> bool:
+        return roles.administrate.somewhere(user)
+
+    def may_edit(self, user: User, obj: User) -> bool:
+        return user.pk == obj.pk or (roles.administrate(user, user) and obj.kind != User.Kind.SYSTEM)
 
     def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
         return commands.create_user(actor=actor, **fields)
@@ -136,6 +161,7 @@ class UserAdmin(RecordAdmin):
         return {
             "assignments": obj.role_assignments.select_related("team").order_by("role", "team__key"),
             "tokens": obj.api_tokens.order_by("-created_at") if administrates or obj == user else [],
+            "shows_tokens": obj.kind != User.Kind.SYSTEM and (administrates or obj == user),
             "administrates": administrates,
             "may_make_token": obj == user or (administrates and obj.kind == User.Kind.SERVICE),
             "now": timezone.now(),
@@ -143,6 +169,7 @@ class UserAdmin(RecordAdmin):
 
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
         return [
+            path("me/", wrap(self.me_view), name=f"{name}_me"),
             path("<int:pk>/change/roles/", wrap(self.role_view), name=f"{name}_role"),
             path(
                 "<int:pk>/change/roles/<int:role>/revoke/",
@@ -151,9 +178,24 @@ class UserAdmin(RecordAdmin):
             ),
             path("<int:pk>/change/tokens/", wrap(self.token_view), name=f"{name}_token"),
             path("<int:pk>/change/tokens/<int:token>/revoke/", wrap(require_POST(self.revoke_token_view))),
-            path("<int:pk>/change/deactivate/", wrap(require_POST(self.deactivate_view)), name=f"{name}_deactivate"),
+            path("<int:pk>/change/password/", wrap(self.password_view), name=f"{name}_password"),
+            path("<int:pk>/change/deactivate/", wrap(self.deactivate_view), name=f"{name}_deactivate"),
             path("<int:pk>/change/reactivate/", wrap(require_POST(self.reactivate_view)), name=f"{name}_reactivate"),
         ]
+
+    def me_view(self, request: HttpRequest) -> HttpResponse:
+        """One's own page."""
+        return HttpResponseRedirect(self.address(actor_of(request)))
+
+    def password_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Set somebody's password."""
+        user = self.found(request, pk)
+        form = self.bound(PasswordForm, request)
+        if request.method == "POST" and form.is_valid():
+            act = partial(commands.set_password, user, actor=actor_of(request), **form.cleaned_data)
+            if attempt(request, act, done="The password is set; other sessions have ended.", form=form):
+                return HttpResponseRedirect(self.address(user))
+        return self.form_page(request, form, title=f"Password of {user}", button="Set", back=self.address(user))
 
     def role_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Grant a role."""
@@ -203,8 +245,12 @@ class UserAdmin(RecordAdmin):
         return HttpResponseRedirect(self.address(user))
 
     def deactivate_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """End a user's access."""
+        """End a user's access, once it is confirmed."""
         user = self.found(request, pk)
+        if request.method != "POST":
+            intro = "Sessions and API tokens end at once, and votes that have been given stop counting."
+            page = {"title": f"Deactivate {user}", "button": "Deactivate", "intro": intro, "back": self.address(user)}
+            return self.form_page(request, forms.Form(), **page)
         act = partial(commands.deactivate, user, actor=actor_of(request), now=timezone.now())
         attempt(request, act, done=f"{user} can no longer sign in.")
         return HttpResponseRedirect(self.address(user))

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 from deployments import commands
 from deployments.commands.tasks import may_work_on
 from deployments.models import DeploymentPlan, DeploymentTask
+from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Environment
 from releasemgmt.releases.models import Release
@@ -98,8 +99,11 @@ class PlanAdmin(RecordAdmin):
         written = {"tasks": "\n".join(titles[False]), "backout_tasks": "\n".join(titles[True])}
         return {**{name: getattr(obj, name) for name in names}, **written}
 
-    def editable(self, obj: DeploymentPlan) -> bool:
-        return bool(obj.state == DeploymentPlan.State.DRAFT)
+    def may_add(self, user: User) -> bool:
+        return roles.plan_deployments.somewhere(user)
+
+    def may_edit(self, user: User, obj: DeploymentPlan) -> bool:
+        return obj.state == DeploymentPlan.State.DRAFT and roles.plan_deployments(user, obj)
 
     def edit(self, obj: DeploymentPlan, fields: dict[str, Any], *, actor: User) -> Any:
         before = self.initial(obj)

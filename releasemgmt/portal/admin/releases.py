@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from approvals import commands as approvals
-from approvals.queries import current_round, standing
+from approvals.queries import current_round, standing, takes_votes
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Product
@@ -26,6 +26,7 @@ from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt
 from releasemgmt.workflow.models import Aggregate
 
 COMMITS_SHOWN = 50
+FINISHED = (Release.State.CLOSED, Release.State.CANCELLED)
 
 
 def visible_products(user: User) -> QuerySet[Product]:
@@ -150,8 +151,11 @@ class ReleaseAdmin(RecordAdmin):
         names = set(ReleaseEditForm.base_fields) - {"components", "void_signoffs"}
         return {**{name: getattr(obj, name) for name in names}, "components": obj.components.all()}
 
-    def editable(self, obj: Release) -> bool:
-        return obj.state in EDITABLE
+    def may_add(self, user: User) -> bool:
+        return roles.edit_records.somewhere(user)
+
+    def may_edit(self, user: User, obj: Release) -> bool:
+        return obj.state in EDITABLE and roles.edit_records(user, obj)
 
     def edit(self, obj: Release, fields: dict[str, Any], *, actor: User) -> Any:
         void = fields.pop("void_signoffs")
@@ -175,6 +179,7 @@ class ReleaseAdmin(RecordAdmin):
         ]
 
     def panels(self, request: HttpRequest, obj: Release) -> dict[str, Any]:
+        user = actor_of(request)
         written = {document.kind: document for document in obj.documents.select_related("updated_by")}
         wanted = {entry["kind"] for entry in obj.model.documents}
         round = current_round(obj)
@@ -194,7 +199,10 @@ class ReleaseAdmin(RecordAdmin):
             "plans": obj.plans.select_related("environment").order_by("-pk")[:10],
             "commits": commits[:COMMITS_SHOWN],
             "more_commits": len(commits) > COMMITS_SHOWN,
-            "may_open_round": roles.manage_releases(actor_of(request), obj),
+            "may_write": self.may_edit(user, obj),
+            "may_choose_builds": obj.state == Release.State.PLANNED and roles.edit_records(user, obj),
+            "may_open_round": takes_votes(obj) and roles.manage_releases(user, obj),
+            "may_plan": obj.state not in FINISHED and roles.plan_deployments(user, obj),
         }
 
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:

@@ -1,0 +1,175 @@
+"""Events as people tell them: each kind as the rest of a sentence that begins with a name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from string import Formatter
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import localize
+from django.utils.timezone import localtime
+
+from releasemgmt.workflow.models import Event
+
+#: kind → sentence; names in braces are the event's facts.
+SENTENCES: Mapping[str, str] = {
+    "comment": "commented",
+    "workflow.refused": "was refused: {detail}",
+    "accounts.team.create": "made the team {name}",
+    "accounts.team.edit": "renamed the team",
+    "accounts.user.bootstrap": "made this person an administrator at the command line",
+    "accounts.user.create": "made the account",
+    "accounts.user.create_token": "made the API token {name} ({prefix}…)",
+    "accounts.user.deactivate": "ended the access",
+    "accounts.user.edit": "edited the account",
+    "accounts.user.grant_role": "granted the role {role} in {team}",
+    "accounts.user.reactivate": "gave the access back",
+    "accounts.user.revoke_role": "took away the role {role} in {team}",
+    "accounts.user.revoke_token": "revoked the API token {name} ({prefix}…)",
+    "accounts.user.set_password": "set the password",
+    "accounts.user.sign_in": "signed in",
+    "approvals.approvalpolicy.create": "made the policy",
+    "approvals.approvalpolicy.edit": "edited the policy",
+    "approvals.changerequest.assess": "assessed it and asked for approval",
+    "approvals.changerequest.authorize": "authorised it, as its round was approved",
+    "approvals.changerequest.cancel": "cancelled it",
+    "approvals.changerequest.close": "closed it",
+    "approvals.changerequest.create": "drafted this change",
+    "approvals.changerequest.edit": "edited it",
+    "approvals.changerequest.finish": "finished it: {outcome}",
+    "approvals.changerequest.implement": "began to implement it",
+    "approvals.changerequest.join": "let {change} ride with it",
+    "approvals.changerequest.leave": "took {change} out of it",
+    "approvals.changerequest.rate": "rated its risk",
+    "approvals.changerequest.reject": "sent it back, as its round was rejected",
+    "approvals.changerequest.review": "wrote the review",
+    "approvals.changerequest.revise": "took it back to draft",
+    "approvals.changerequest.submit": "submitted it",
+    "approvals.round.approve": "voted to {decision}, and round {round} is approved",
+    "approvals.round.open": "asked for approval: round {round}, {risk} risk",
+    "approvals.round.reject": "voted to {decision}, and round {round} is rejected",
+    "approvals.round.withdraw": "withdrew round {round}",
+    "approvals.vote.cast": "voted to {decision} in round {round}",
+    "approvals.vote.revoke": "took back a vote in round {round}",
+    "catalog.component.create": "added the component {key}",
+    "catalog.environment.create": "made the environment",
+    "catalog.environment.edit": "edited the environment",
+    "catalog.product.create": "made the product",
+    "catalog.product.edit": "edited the product",
+    "catalog.releasemodel.create": "made version {version} of the model",
+    "catalog.releasemodel.edit": "edited the model",
+    "deployments.deployment.report": "reported a {kind} to {environment}: {status}",
+    "deployments.deploymentplan.cancel": "cancelled the plan",
+    "deployments.deploymentplan.create": "planned it for {environment}, {planned_start}",
+    "deployments.deploymentplan.edit": "edited the plan",
+    "deployments.deploymentplan.edit_tasks": "edited the tasks",
+    "deployments.deploymentplan.fail": "ended it as failed",
+    "deployments.deploymentplan.hold_up": "could not start it though it is due",
+    "deployments.deploymentplan.miss": "let it go: the latest start has passed",
+    "deployments.deploymentplan.prepare": "said that it is prepared",
+    "deployments.deploymentplan.reopen": "took it back to draft",
+    "deployments.deploymentplan.reschedule": "took it up again",
+    "deployments.deploymentplan.schedule": "scheduled it",
+    "deployments.deploymentplan.start": "started it",
+    "deployments.deploymentplan.succeed": "ended it: every task is done",
+    "deployments.task.done": "did “{title}”",
+    "deployments.task.fail": "failed at “{title}”",
+    "deployments.task.retry": "tries “{title}” again",
+    "deployments.task.skip": "skipped “{title}”",
+    "notifications.delivery.give_up": "gave up sending a notice by {channel}",
+    "releases.build.register": "registered a build of {component}: {status}",
+    "releases.commit.send": "sent {new} new commits",
+    "releases.defect_link.set": "said of {defect}: {relation}, {disposition}",
+    "releases.document.write": "wrote the document {document}",
+    "releases.exposure.step": "showed it to {percent} % of {audience} in {environment}",
+    "releases.knowndefect.close": "closed it",
+    "releases.knowndefect.create": "reported this defect, {severity}",
+    "releases.knowndefect.edit": "edited it",
+    "releases.knowndefect.fix": "fixed it",
+    "releases.knowndefect.offer_workaround": "found a workaround",
+    "releases.knowndefect.reject": "rejected it",
+    "releases.knowndefect.reopen": "opened it again",
+    "releases.knowndefect.verify": "verified the fix",
+    "releases.release.accept": "accepted it",
+    "releases.release.build": "marked it as built",
+    "releases.release.cancel": "cancelled it",
+    "releases.release.close": "closed it",
+    "releases.release.create": "planned this release",
+    "releases.release.deploy": "recorded that it is deployed to {environment}",
+    "releases.release.edit": "edited it",
+    "releases.release.import": "imported past releases",
+    "releases.release.pass_integration": "passed it through integration test",
+    "releases.release.rate": "rated its risk",
+    "releases.release.review": "wrote the review",
+    "releases.release.rework": "sent it back to work",
+    "releases.release.roll_back": "recorded that it is rolled back",
+    "releases.release.set_builds": "chose its builds",
+    "releases.test_run.record": "recorded {suite} tests in {environment}: {passed} passed, {failed} failed",
+}
+
+#: Facts for machines and auditors: they stand on the event's own page.
+FOR_THE_RECORD = {
+    "attempt", "blockers", "bootstrap", "builds", "builds_of", "changes", "channel", "code", "deployment", "digest",
+    "errors", "external_id", "report", "round", "skipped", "stages", "subject", "task", "unauthorised", "vote",
+}  # fmt: skip
+
+DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
+SHA = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{30}\b")
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)")
+SHORT = 160
+
+
+def sentence(event: Event) -> str:
+    """What happened, as the rest of a sentence whose subject is the actor."""
+    pattern = SENTENCES.get(event.kind)
+    if pattern is None:
+        return event.kind.rpartition(".")[2].replace("_", " ")
+    said = {name: plain(event.data.get(name)) for name in named(pattern)}
+    if said.get("team") == "nothing":
+        said["team"] = "every team"
+    return pattern.format_map(said)
+
+
+def named(pattern: str) -> set[str]:
+    """The facts that a sentence says."""
+    return {name for _text, name, _spec, _conversion in Formatter().parse(pattern) if name}
+
+
+def facts(event: Event) -> list[tuple[str, str]]:
+    """What the sentence leaves out and people want to know: changed fields, then reasons and the like."""
+    changes = event.data.get("changes")
+    told = named(SENTENCES.get(event.kind, "")) | FOR_THE_RECORD
+    lines = [(name, change(*pair)) for name, pair in changes.items()] if isinstance(changes, dict) else []
+    if held := event.data.get("blockers"):
+        lines.append(("because", " ".join(str(each.get("reason", "")) for each in held)))
+    lines += [(name, plain(value)) for name, value in event.data.items() if name not in told and value]
+    return [(name.replace("_", " "), text) for name, text in lines]
+
+
+def change(old: Any, new: Any) -> str:
+    """A change of a field in few words: the values where they are short, how much where they are texts."""
+    if any(isinstance(each, str) and (len(each) > SHORT or "\n" in each) for each in (old, new)):
+        before, after = len(str(old or "").split()), len(str(new or "").split())
+        return f"{after} words, {before} before"
+    return f"{plain(old)} → {plain(new)}"
+
+
+def plain(value: Any) -> str:
+    """A value in few words: digests and commits cut to what people compare, instants in the reader's zone."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(plain(item) for item in value) or "nothing"
+    if isinstance(value, dict):
+        return ", ".join(f"{str(name).replace('_', ' ')} {plain(item)}" for name, item in value.items()) or "nothing"
+    if value is None or value == "":
+        return "nothing"
+    text = str(value)
+    if INSTANT.fullmatch(text) and (instant := parse_datetime(text)):
+        return str(localize(localtime(instant)))
+    if re.fullmatch(r"[a-z]+(_[a-z]+)+", text):
+        return text.replace("_", " ")
+    text = SHA.sub(r"\1", DIGEST.sub(r"\1…", text))
+    return text if len(text) <= SHORT else f"{text[:SHORT]}…"
