@@ -320,6 +320,8 @@ NOTIFICATION_AUDIENCES: dict[str, str] = {
 RISK_FACTS: list[str] = ["deployments.queries.risk_facts"]
 # Which votes count for a record's present content: callable(record) -> their JSON; edits ask it before and after.
 SIGN_OFFS = "approvals.queries.live_votes"
+# What waits for a person's vote: callable(user) -> rounds with a subject, a digest and an opened_at; `me/` lists them.
+OPEN_APPROVALS = "approvals.queries.waiting_for"
 
 # --- logging: one JSON object a line, for people on the embedded installation; tracebacks never show variables --------
 _LOG_STEPS: list[structlog.typing.Processor] = [

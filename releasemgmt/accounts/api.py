@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
+from django.utils.module_loading import import_string
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -12,7 +14,7 @@ from rest_framework.response import Response
 
 from releasemgmt.accounts import commands, roles
 from releasemgmt.accounts.models import Team, User
-from releasemgmt.web.api import RecordSerializer, RecordViewSet, StrictSerializer, View
+from releasemgmt.web.api import InstantField, RecordSerializer, RecordViewSet, StrictSerializer, View
 
 
 class TeamBody(StrictSerializer):
@@ -42,6 +44,15 @@ class RoleAnswer(serializers.Serializer[Any]):
     team = serializers.CharField(source="team.key", default=None)
 
 
+class OpenApproval(serializers.Serializer[Any]):
+    """A round that waits for the caller's vote."""
+
+    id = serializers.IntegerField()
+    subject = serializers.CharField(source="subject.number")
+    digest = serializers.CharField()
+    opened_at = InstantField()
+
+
 class MeAnswer(serializers.Serializer[Any]):
     """Who the caller is; `scopes` are what this token, or a session, may be used for."""
 
@@ -51,6 +62,7 @@ class MeAnswer(serializers.Serializer[Any]):
     time_zone = serializers.CharField()
     scopes = serializers.SerializerMethodField()
     roles = serializers.SerializerMethodField()
+    open_approvals = serializers.SerializerMethodField()
 
     def get_scopes(self, user: User) -> list[str]:
         return sorted(user.scopes)
@@ -59,6 +71,10 @@ class MeAnswer(serializers.Serializer[Any]):
     def get_roles(self, user: User) -> Any:
         held = user.role_assignments.select_related("team").order_by("role", "team__key")
         return RoleAnswer(held, many=True).data
+
+    @extend_schema_field(OpenApproval(many=True))
+    def get_open_approvals(self, user: User) -> Any:
+        return OpenApproval(import_string(settings.OPEN_APPROVALS)(user), many=True).data
 
 
 class TeamViewSet(RecordViewSet):

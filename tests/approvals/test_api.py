@@ -222,3 +222,14 @@ def test_lists_take_the_same_statements_however_long(world: World, django_assert
         assert len(reader.get(f"{API}/approvals/?mine=true").data["results"]) == 4
     with django_assert_max_num_queries(12):
         assert reader.get(f"{API}/releases/{release.number}/approval/").status_code == 200
+
+
+def test_me_lists_the_rounds_that_wait_for_my_vote(world: World) -> None:
+    round = world.round(world.release())
+    waiting = client(world.signer).get(f"{API}/me/").data["open_approvals"]
+    assert [(each["id"], each["subject"], each["digest"]) for each in waiting] == [
+        (round.pk, round.subject.number, round.digest)
+    ]
+    say(round, world.signer)
+    for person in (world.signer, world.author, world.manager):
+        assert client(person).get(f"{API}/me/").data["open_approvals"] == []
