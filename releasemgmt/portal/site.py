@@ -28,7 +28,7 @@ FOREIGN = {"auth.Group", "account.EmailAddress", "account.EmailConfirmation"}
 class PortalSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme carries no types
     """The people's side of the service."""
 
-    index_title = "What waits for me?"
+    index_title = "Home"
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)

@@ -82,7 +82,7 @@ SENTENCES: Mapping[str, str] = {
     "releases.build.register": "registered a build of {component}: {status}",
     "releases.commit.send": "sent {new} new commits",
     "releases.defect_link.set": "said of {defect}: {relation}, {disposition}",
-    "releases.document.write": "wrote the document {document}",
+    "releases.document.write": "wrote the {document}",
     "releases.exposure.step": "showed it to {percent} % of {audience} in {environment}",
     "releases.knowndefect.close": "closed it",
     "releases.knowndefect.create": "reported this defect, {severity}",
@@ -115,6 +115,9 @@ FOR_THE_RECORD = {
     "errors", "external_id", "report", "round", "skipped", "stages", "subject", "task", "unauthorised", "vote",
 }  # fmt: skip
 
+#: Values that are told by another word than their own.
+WORDS = {"deploy": "deployment", "cab_member": "CAB member", "cab_chair": "CAB chair"}
+
 DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 SHA = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{30}\b")
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)")
@@ -142,6 +145,8 @@ def facts(event: Event) -> list[tuple[str, str]]:
     changes = event.data.get("changes")
     told = named(SENTENCES.get(event.kind, "")) | FOR_THE_RECORD
     lines = [(name, change(*pair)) for name, pair in changes.items()] if isinstance(changes, dict) else []
+    if len(lines) == 1 and lines[0][0] == event.data.get("document"):
+        lines = [("text", lines[0][1])]
     if held := event.data.get("blockers"):
         lines.append(("because", " ".join(str(each.get("reason", "")) for each in held)))
     lines += [(name, plain(value)) for name, value in event.data.items() if name not in told and value]
@@ -150,6 +155,8 @@ def facts(event: Event) -> list[tuple[str, str]]:
 
 def change(old: Any, new: Any) -> str:
     """A change of a field in few words: the values where they are short, how much where they are texts."""
+    if old in (None, "", [], {}):
+        return plain(new)
     if any(isinstance(each, str) and (len(each) > SHORT or "\n" in each) for each in (old, new)):
         before, after = len(str(old or "").split()), len(str(new or "").split())
         return f"{after} words, {before} before"
@@ -166,7 +173,7 @@ def plain(value: Any) -> str:
         return ", ".join(f"{str(name).replace('_', ' ')} {plain(item)}" for name, item in value.items()) or "nothing"
     if value is None or value == "":
         return "nothing"
-    text = str(value)
+    text = WORDS.get(str(value), str(value))
     if INSTANT.fullmatch(text) and (instant := parse_datetime(text)):
         return str(localize(localtime(instant)))
     if re.fullmatch(r"[a-z]+(_[a-z]+)+", text):

@@ -7,16 +7,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 
+from releasemgmt.web.templatetags.words import tone
 from releasemgmt.workflow import commands, fsm, queries
 from releasemgmt.workflow.errors import Invalid, Refused
 from releasemgmt.workflow.models import Aggregate, Event, StatefulModel
@@ -53,6 +56,11 @@ def attempt(request: HttpRequest, act: Callable[[], Any], *, done: str, form: fo
     if done:
         messages.success(request, done)
     return answer if answer is not None else True
+
+
+def pill(value: str, text: str) -> SafeString:
+    """A state, a risk or the like as it stands in lists."""
+    return format_html('<span class="rm-pill {}">{}</span>', tone(value), text)
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # the theme carries no types
@@ -122,6 +130,12 @@ class RecordAdmin(ReadOnlyAdmin):
     def initial(self, obj: Any) -> dict[str, Any]:
         """What the edit form starts with."""
         return {name: getattr(obj, name) for name in (self.edit_form.base_fields if self.edit_form else ())}
+
+    @admin.display(description="State", ordering="state")
+    def shown_state(self, obj: Any) -> SafeString:
+        """The state as a pill, for the list."""
+        hold = pill("on_hold", "On hold") if getattr(obj, "on_hold", False) else ""
+        return format_html("{} {}", pill(fsm.state_of(obj), obj.get_state_display()), hold)
 
     # --- pages ---
 

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from approvals import commands
 from approvals.commands.changes import EDITABLE
@@ -20,7 +21,7 @@ from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Environment, Product
 from releasemgmt.portal.admin.releases import visible_products
 from releasemgmt.releases.models import Release
-from releasemgmt.web.admin import PersonalForm, RecordAdmin
+from releasemgmt.web.admin import PersonalForm, RecordAdmin, pill
 from releasemgmt.workflow.models import Aggregate
 
 WHEN: dict[str, Any] = {
@@ -82,13 +83,17 @@ class ChangeAdmin(RecordAdmin):
 
     record_template = "portal/change.html"
     pipeline = ("draft", "assessment", "authorization", "scheduled", "implementation", "review", "closed")
-    list_display = ("number", "product", "title", "type", "state", "risk", "planned_start", "created_at")
+    list_display = ("number", "product", "title", "type", "shown_state", "shown_risk", "planned_start", "created_at")
     list_filter = ("state", "type", "risk", "product")
     search_fields = ("title",)
     ordering = ("-created_at", "-id")
     add_form = ChangeForm
     edit_form = ChangeEditForm
     transition_commands = commands.TRANSITIONS
+
+    @admin.display(description="Risk", ordering="risk")
+    def shown_risk(self, change: ChangeRequest) -> SafeString:
+        return pill(change.risk, change.get_risk_display())
 
     def visible(self, user: User) -> QuerySet[ChangeRequest]:
         return ChangeRequest.objects.visible_to(user).select_related(

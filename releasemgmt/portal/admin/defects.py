@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
@@ -16,7 +17,7 @@ from releasemgmt.catalog.models import Component, Environment, Product
 from releasemgmt.portal.admin.releases import visible_products
 from releasemgmt.releases import commands
 from releasemgmt.releases.models import KnownDefect
-from releasemgmt.web.admin import PersonalForm, RecordAdmin
+from releasemgmt.web.admin import PersonalForm, RecordAdmin, pill
 from releasemgmt.workflow.models import Aggregate
 
 
@@ -56,12 +57,16 @@ class DefectAdmin(RecordAdmin):
 
     record_template = "portal/defect.html"
     pipeline = ("open", "workaround_available", "fixed", "verified", "closed")
-    list_display = ("number", "product", "title", "severity", "state", "opened_at")
+    list_display = ("number", "product", "title", "shown_severity", "shown_state", "opened_at")
     list_filter = ("state", "severity", "product")
     search_fields = ("title", "symptom", "external_reference")
     ordering = ("-created_at", "-id")
     add_form = DefectForm
     edit_form = DefectEditForm
+
+    @admin.display(description="Severity", ordering="severity")
+    def shown_severity(self, defect: KnownDefect) -> SafeString:
+        return pill(defect.severity, defect.get_severity_display())
 
     def visible(self, user: User) -> QuerySet[KnownDefect]:
         return KnownDefect.objects.visible_to(user).select_related(

@@ -64,7 +64,7 @@ class PlanAdmin(RecordAdmin):
 
     record_template = "portal/plan.html"
     pipeline = ("draft", "ready", "scheduled", "in_progress", "succeeded")
-    list_display = ("number", "release", "product", "environment", "state", "planned_start", "autostart")
+    list_display = ("number", "release", "product", "environment", "shown_state", "planned_start", "autostart")
     list_filter = ("state", "environment", "release__product")
     search_fields = ("release__version", "release__product__key")
     list_select_related = ("release__product", "environment")

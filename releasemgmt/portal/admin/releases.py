@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from approvals import commands as approvals
@@ -22,7 +23,7 @@ from releasemgmt.catalog.models import Component, Product
 from releasemgmt.releases import commands, queries
 from releasemgmt.releases.commands.release import EDITABLE
 from releasemgmt.releases.models import Build, DefectLink, Document, KnownDefect, Release, Risk
-from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt
+from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt, pill
 from releasemgmt.workflow.models import Aggregate
 
 COMMITS_SHOWN = 50
@@ -125,7 +126,7 @@ class ReleaseAdmin(RecordAdmin):
 
     record_template = "portal/release.html"
     pipeline = ("planned", "built", "integration_tested", "accepted", "deployed", "closed")
-    list_display = ("number", "product", "version", "title", "state", "risk", "hold", "created_at")
+    list_display = ("number", "product", "version", "title", "shown_state", "shown_risk", "created_at")
     list_filter = ("state", "type", "risk", "on_hold", "product")
     search_fields = ("version", "title", "product__key")
     ordering = ("-created_at", "-id")
@@ -135,9 +136,9 @@ class ReleaseAdmin(RecordAdmin):
         "close": lambda release, *, actor, now, review="": commands.close(release, review=review, actor=actor, now=now)
     }
 
-    @admin.display(description="Hold")
-    def hold(self, release: Release) -> str:
-        return "on hold" if release.on_hold else ""
+    @admin.display(description="Risk", ordering="risk")
+    def shown_risk(self, release: Release) -> SafeString:
+        return pill(release.risk, release.get_risk_display())
 
     def visible(self, user: User) -> QuerySet[Release]:
         return Release.objects.visible_to(user).select_related(

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Any
+
 from django import template
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.timesince import timesince
 from markdown_it import MarkdownIt
 
 register = template.Library()
 markdown_parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+#: How a state, a decision, a severity or a risk looks; all else is neutral.
+TONES = {
+    "is-good": {
+        "accepted", "deployed", "approved", "approve", "succeeded", "done", "scheduled", "verified", "fixed",
+        "authorized",
+    },
+    "is-bad": {"rejected", "reject", "failed", "missed", "rolled_back", "blocker", "critical", "high"},
+    "is-warn": {"medium", "major", "on_hold", "expired", "workaround_available"},
+    "is-info": {"open", "in_progress", "running", "authorization", "implementation", "integration_tested", "ready"},
+}  # fmt: skip
 
 
 @register.filter
@@ -27,3 +42,15 @@ def markdown(text: str) -> SafeString:
 def digest(value: str) -> SafeString:
     """A digest cut to what people compare, with the whole of it on hover."""
     return mark_safe(f'<code title="{escape(value)}">{escape(value[:19])}…</code>') if value else mark_safe("–")  # noqa: S308
+
+
+@register.filter
+def tone(value: Any) -> str:
+    """The class of a pill that shows this value."""
+    return next((name for name, values in TONES.items() if str(value) in values), "")
+
+
+@register.filter
+def ago(at: datetime, now: datetime) -> str:
+    """How long ago, in one unit."""
+    return "just now" if now - at < timedelta(minutes=1) else f"{timesince(at, now, depth=1)} ago"
