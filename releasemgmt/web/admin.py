@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from releasemgmt.accounts.models import User
 
 EVENTS_A_PAGE = 25
+NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 def actor_of(request: HttpRequest) -> User:
@@ -142,6 +144,20 @@ class RecordAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.visible(actor_of(request))
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """What a new record's form starts with: what its address says."""
+        return request.GET.dict()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """A record's number finds the record."""
+        prefix, _, number = search_term.strip().upper().partition("-")
+        if prefix == getattr(self.model, "NUMBER_PREFIX", "") and NUMBER.fullmatch(number):
+            return queryset.filter(pk=number), False
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
+        return found
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.admin_site.has_permission(request) and self.may_add(actor_of(request))
 
@@ -240,7 +256,7 @@ class RecordAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         if self.add_form is None:
             raise Http404
-        form = self.bound(self.add_form, request, initial=request.GET.dict())
+        form = self.bound(self.add_form, request, initial=self.get_changeform_initial_data(request))
         if request.method == "POST" and form.is_valid():
             make = partial(self.create, form.cleaned_data, actor=actor_of(request))
             if made := attempt(request, make, done="", form=form):

@@ -174,7 +174,7 @@ def test_a_release_is_walked_to_production_by_hand(
     author.locator("textarea[name=body]").fill("Two minutes of downtime.")
     author.get_by_role("button", name="Save").click()
     reviewer.get_by_role("button", name="Approve").click()
-    assert "changed" in reviewer.content() and "Your vote is recorded" not in reviewer.content()
+    assert "is not what you saw" in reviewer.content() and "Your vote is recorded" not in reviewer.content()
     shoot(reviewer, "stale-vote")
     author.get_by_role("button", name="Open a round").click()
     reviewer.goto("/admin/")

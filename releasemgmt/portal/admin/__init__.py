@@ -1,5 +1,27 @@
 """The admin's pages, one noun a file."""
 
-from releasemgmt.portal.admin import approvals, catalog, changes, defects, deployments, people, plans, releases, trail
+from releasemgmt.portal.admin import (
+    approvals,
+    catalog,
+    changes,
+    defects,
+    deployments,
+    people,
+    plans,
+    release_models,
+    releases,
+    trail,
+)
 
-__all__ = ["approvals", "catalog", "changes", "defects", "deployments", "people", "plans", "releases", "trail"]
+__all__ = [
+    "approvals",
+    "catalog",
+    "changes",
+    "defects",
+    "deployments",
+    "people",
+    "plans",
+    "release_models",
+    "releases",
+    "trail",
+]

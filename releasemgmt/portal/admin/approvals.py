@@ -12,18 +12,19 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from approvals import commands
 from approvals.models import ApprovalPolicy, ApprovalRound, Vote
 from approvals.policies import SIGNED_DOCUMENTS
-from approvals.queries import changed_since_last, riding, standing
+from approvals.queries import changed_since_last, riding, standing, waiting_for
 from deployments.queries import comparison
 from releasemgmt.accounts.models import Role
 from releasemgmt.portal.dossier import differences
 from releasemgmt.releases import queries as releases
 from releasemgmt.releases.models import Document, Release
-from releasemgmt.web.admin import ReadOnlyAdmin, actor_of, attempt
+from releasemgmt.web.admin import ReadOnlyAdmin, RecordAdmin, actor_of, attempt, pill
 from releasemgmt.workflow.commands import reading
 from releasemgmt.workflow.gates import blockers
 from releasemgmt.workflow.queries import timeline
@@ -40,14 +41,33 @@ class VoteForm(forms.Form):
     comment = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), required=False, max_length=5_000)
 
 
+class WaitsForMe(admin.SimpleListFilter):
+    """The rounds in which the person's vote is asked for."""
+
+    title = "my vote"
+    parameter_name = "vote"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("waiting", "Waits for mine")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ApprovalRound]) -> QuerySet[ApprovalRound]:
+        if self.value() != "waiting":
+            return queryset
+        return queryset.filter(pk__in=[round.pk for round in waiting_for(actor_of(request))])
+
+
 @admin.register(ApprovalRound)
 class RoundAdmin(ReadOnlyAdmin):
     """Rounds: a list, and the reviewer's page."""
 
-    list_display = ("__str__", "about", "state", "opened_by", "opened_at", "decided_at")
-    list_filter = ("state",)
+    list_display = ("__str__", "about", "shown_state", "opened_by", "opened_at", "decided_at")
+    list_filter = (WaitsForMe, "state")
     list_select_related = ("release__product", "change__product", "opened_by")
     ordering = ("-opened_at", "-id")
+
+    @admin.display(description="State", ordering="state")
+    def shown_state(self, round: ApprovalRound) -> SafeString:
+        return pill(round.state, round.get_state_display())
 
     @admin.display(description="About")
     def about(self, round: ApprovalRound) -> str:
@@ -175,9 +195,20 @@ def _reason(found: Any) -> str:
 
 
 @admin.register(ApprovalPolicy)
-class PolicyAdmin(ReadOnlyAdmin):
+class PolicyAdmin(RecordAdmin):
     """Policies, to read."""
 
+    record_template = "portal/policy.html"
     list_display = ("key", "version", "name", "subject")
-    fields = ("key", "version", "name", "subject", "conditions", "stages")
-    readonly_fields = fields
+
+    def facts(self, obj: ApprovalPolicy) -> list[tuple[str, Any]]:
+        asked = "; ".join(f"{name} {', '.join(values)}" for name, values in obj.conditions.items())
+        return [
+            ("Key", obj.key),
+            ("Version", obj.version),
+            ("For", obj.get_subject_display()),
+            ("Where", asked or "always"),
+        ]
+
+    def panels(self, request: HttpRequest, obj: ApprovalPolicy) -> dict[str, Any]:
+        return {"stages": [{**stage, "label": Role(stage["role"]).label} for stage in obj.stages]}

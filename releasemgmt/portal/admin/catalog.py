@@ -1,4 +1,4 @@
-"""The catalog: products with their components, environments, release models."""
+"""The catalog: products with their components, and environments."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from django.urls import path
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog import commands
-from releasemgmt.catalog.models import Environment, Product, ReleaseModel, Tier
-from releasemgmt.web.admin import ReadOnlyAdmin, RecordAdmin, actor_of, attempt
+from releasemgmt.catalog.models import Environment, Product, Tier
+from releasemgmt.web.admin import RecordAdmin, actor_of, attempt
 from releasemgmt.workflow.models import Aggregate
 
 RELEASES_SHOWN = 5
@@ -149,12 +149,3 @@ class ProductAdmin(RecordAdmin):
                 return HttpResponseRedirect(self.address(product))
         title = f"New component of {product}"
         return self.form_page(request, form, title=title, button="Create", back=self.address(product))
-
-
-@admin.register(ReleaseModel)
-class ReleaseModelAdmin(ReadOnlyAdmin):
-    """Release models, to read; new versions come over the API."""
-
-    list_display = ("key", "version", "name", "sign_off", "review")
-    fields = (*list_display, "suites", "documents", "exposure", "smoke_in_target")
-    readonly_fields = fields
