@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from string import Formatter
 from typing import Any
 
+from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import localize
 from django.utils.timezone import localtime
 
-from releasemgmt.workflow.models import Event
+from releasemgmt.workflow.models import Aggregate, Event
+from releasemgmt.workflow.queries import aggregates
 
 #: kind → sentence; names in braces are the event's facts.
 SENTENCES: Mapping[str, str] = {
@@ -122,6 +125,32 @@ DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 SHA = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{30}\b")
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)")
 SHORT = 160
+
+
+def record(event: Event) -> tuple[str, str]:
+    """The address and the name of the record to whose stream the event belongs."""
+    model, pk = subject(event)
+    prefix = getattr(model, "NUMBER_PREFIX", "")
+    shown = f"{prefix}-{pk}" if prefix else f"{model._meta.verbose_name} {pk}".capitalize()
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[pk]), shown
+
+
+def subject(event: Event) -> tuple[type[Aggregate], str]:
+    """The model and the key of the record to whose stream the event belongs."""
+    name, _, pk = event.stream.partition(":")
+    return _models()[name], pk
+
+
+def stream(name: str) -> str:
+    """The stream of the record that people call so: `REL-4` is `release:4`; a stream's own name stands for itself."""
+    prefix, _, pk = name.strip().upper().partition("-")
+    found = [key for key, model in _models().items() if getattr(model, "NUMBER_PREFIX", None) == prefix]
+    return f"{found[0]}:{pk}" if found else name.strip().lower()
+
+
+@cache
+def _models() -> dict[str, type[Aggregate]]:
+    return {str(model._meta.model_name): model for model in aggregates()}
 
 
 def sentence(event: Event) -> str:

@@ -46,9 +46,9 @@ def attempt(request: HttpRequest, act: Callable[[], Any], *, done: str, form: fo
         answer = act()
     except Refused as refused:
         commands.refuse(actor_of(request), refused, subject=request.path)
+        if isinstance(form, PersonalForm) and form.refused(refused):
+            return None
         fields = refused.errors if isinstance(refused, Invalid) else {"": refused.detail}
-        if isinstance(form, PersonalForm):
-            form.refused(refused)
         for name, reason in fields.items():
             if form is not None:
                 form.add_error(name if name in form.fields else None, reason)
@@ -325,8 +325,9 @@ class PersonalForm(forms.Form):
     def choose(self, user: User, record: Any) -> None:
         """Narrow the choices to what the person sees."""
 
-    def refused(self, refused: Refused) -> None:
-        """Ask for what the command misses, if the form can."""
+    def refused(self, refused: Refused) -> bool:
+        """Say why in the form's own words, and ask for what is missing; False where the command's words do."""
+        return False
 
 
 def transition_form(obj: Any, arrow: fsm.Transition | None) -> type[forms.Form]:

@@ -12,69 +12,57 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from approvals import commands
-from approvals.commands.changes import EDITABLE
+from approvals.commands.changes import EDITABLE, IN_FLIGHT
 from approvals.models import ChangeRequest
 from approvals.models.change import by_requester_or_manager
 from approvals.queries import current_round, standing
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Environment, Product
-from releasemgmt.portal.admin.releases import visible_products
+from releasemgmt.portal.admin.forms import VoidingForm, instant, offer, several, text, visible_products
 from releasemgmt.releases.models import Release
-from releasemgmt.web.admin import PersonalForm, RecordAdmin, pill
+from releasemgmt.web.admin import RecordAdmin, pill
 from releasemgmt.workflow.models import Aggregate
 
-WHEN: dict[str, Any] = {
-    "widget": forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-    "required": False,
-}
 
+class ChangeEditForm(VoidingForm):
+    """What can be edited of a change; its product stays."""
 
-def text(rows: int = 4) -> forms.CharField:
-    """A field for some paragraphs."""
-    return forms.CharField(widget=forms.Textarea(attrs={"rows": rows}), required=False)
-
-
-class ChangeForm(PersonalForm):
-    """A change request, new or in draft."""
-
-    product = forms.ModelChoiceField(Product.objects.none())
     title = forms.CharField(max_length=200)
-    releases = forms.ModelMultipleChoiceField(Release.objects.none(), required=False, label="Rides with")
+    implementer = forms.ModelChoiceField(User.objects.none(), required=False)
+    planned_start = instant(required=False)
+    planned_end = instant(required=False)
+    environments = several(Environment.objects.all())
+    components = several(Component.objects.none())
+    releases = several(Release.objects.none(), label="Rides with", help_text="The release's round decides it too.")
+    outage_expected = forms.BooleanField(required=False)
+    outage_minutes = forms.IntegerField(min_value=1, required=False)
     justification = text()
     impact = text()
     implementation_plan = text()
     test_plan = text()
     backout_plan = text()
-    environments = forms.ModelMultipleChoiceField(Environment.objects.all(), required=False)
-    components = forms.ModelMultipleChoiceField(Component.objects.none(), required=False)
-    planned_start = forms.DateTimeField(**WHEN)
-    planned_end = forms.DateTimeField(**WHEN)
-    outage_expected = forms.BooleanField(required=False)
-    outage_minutes = forms.IntegerField(min_value=1, required=False)
-    implementer = forms.ModelChoiceField(User.objects.none(), required=False)
 
     def choose(self, user: User, record: ChangeRequest | None) -> None:
-        products = visible_products(user)
-        querysets: dict[str, QuerySet[Any]] = {
-            "product": products,
-            "releases": Release.objects.filter(product__in=products).exclude(state__in=["closed", "cancelled"]),
-            "components": Component.objects.filter(product__in=products).select_related("product"),
-            "implementer": User.objects.filter(is_active=True, kind=User.Kind.HUMAN),
-        }
-        for name, rows in querysets.items():
-            if name in self.fields:
-                field: Any = self.fields[name]
-                field.queryset = rows
+        products = visible_products(user).filter(**({"pk": record.product_id} if record else {}))
+        components = Component.objects.filter(product__in=products).select_related("product")
+        releases = Release.objects.filter(product__in=products).select_related("product").order_by("-pk")
+        going = releases.filter(state__in=IN_FLIGHT)
+        riding = releases.filter(changes=record) if record else releases.none()
+        offer(self, "components", components, lambda component: f"{component.product}: {component.key}")
+        offer(self, "releases", (going | riding).distinct(), lambda release: f"{release} {release.alias}")
+        offer(self, "implementer", User.objects.filter(is_active=True, kind=User.Kind.HUMAN))
 
 
-class ChangeEditForm(ChangeForm):
-    """What can be edited of a change; its product stays."""
+class ChangeForm(ChangeEditForm):
+    """A new change request."""
 
-    product = None  # type: ignore[assignment]
-    void_signoffs = forms.BooleanField(
-        required=False, label="Void sign-offs", help_text="Tick it if this edit may void votes that have been given."
-    )
+    product = forms.ModelChoiceField(Product.objects.none())
+    field_order = ("product",)
+
+    def choose(self, user: User, record: ChangeRequest | None) -> None:
+        super().choose(user, record)
+        offer(self, "product", visible_products(user))
 
 
 @admin.register(ChangeRequest)

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Environment, Product
-from releasemgmt.portal.admin.releases import visible_products
+from releasemgmt.portal.admin.forms import offer, text, visible_products
 from releasemgmt.releases import commands
 from releasemgmt.releases.models import KnownDefect
 from releasemgmt.web.admin import PersonalForm, RecordAdmin, pill
@@ -27,16 +27,16 @@ class DefectEditForm(PersonalForm):
     title = forms.CharField(max_length=200)
     severity = forms.ChoiceField(choices=KnownDefect.Severity.choices, initial=KnownDefect.Severity.MINOR)
     component = forms.ModelChoiceField(Component.objects.none(), required=False)
-    symptom = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), required=False)
-    cause = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), required=False)
-    workaround = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), required=False)
+    symptom = text(3)
+    cause = text(3)
+    workaround = text(3)
     detected_in = forms.ModelChoiceField(Environment.objects.all(), required=False)
     external_reference = forms.CharField(max_length=500, required=False)
 
     def choose(self, user: User, record: KnownDefect | None) -> None:
-        components: Any = self.fields["component"]
         rows = Component.objects.filter(product__in=visible_products(user)).select_related("product")
-        components.queryset = rows.filter(product=record.product) if record else rows
+        of_product = rows.filter(product=record.product) if record else rows
+        offer(self, "component", of_product, lambda component: f"{component.product}: {component.key}")
 
 
 class DefectForm(DefectEditForm):
@@ -47,8 +47,7 @@ class DefectForm(DefectEditForm):
 
     def choose(self, user: User, record: KnownDefect | None) -> None:
         super().choose(user, record)
-        products: Any = self.fields["product"]
-        products.queryset = visible_products(user)
+        offer(self, "product", visible_products(user))
 
 
 @admin.register(KnownDefect)

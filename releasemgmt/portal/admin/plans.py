@@ -20,27 +20,22 @@ from deployments.models import DeploymentPlan, DeploymentTask
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Environment
+from releasemgmt.portal.admin.forms import instant, offer, text
 from releasemgmt.releases.models import Release
 from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt
 from releasemgmt.workflow.models import Aggregate
 
-WHEN: dict[str, Any] = {"widget": forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")}
 TASK_LINES = "One task a line, in their order; each waits for the one before it."
-
-
-def lines(help_text: str) -> forms.CharField:
-    """A field whose lines are titles of tasks."""
-    return forms.CharField(widget=forms.Textarea(attrs={"rows": 5}), required=False, help_text=help_text)
 
 
 class PlanEditForm(PersonalForm):
     """What can be edited of a plan in draft."""
 
-    planned_start = forms.DateTimeField(**WHEN)
-    latest_start = forms.DateTimeField(**WHEN)
+    planned_start = instant()
+    latest_start = instant()
     autostart = forms.BooleanField(required=False, initial=True, help_text="The system starts it when it is due.")
-    tasks = lines(TASK_LINES)
-    backout_tasks = lines("The way back, one step a line.")
+    tasks = text(5, help_text=TASK_LINES)
+    backout_tasks = text(5, help_text="The way back, one step a line.")
     backout_minutes = forms.IntegerField(min_value=1, required=False)
 
 
@@ -52,10 +47,8 @@ class PlanForm(PlanEditForm):
     field_order = ("release", "environment")
 
     def choose(self, user: User, record: Any) -> None:
-        releases: Any = self.fields["release"]
         rows = Release.objects.visible_to(user).exclude(state__in=["closed", "cancelled"]).select_related("product")
-        releases.queryset = rows.order_by("-pk")
-        releases.label_from_instance = lambda release: f"{release} {release.alias}"
+        offer(self, "release", rows.order_by("-pk"), lambda release: f"{release} {release.alias}")
 
 
 @admin.register(DeploymentPlan)

@@ -12,7 +12,9 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.formats import localize
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.views.decorators.http import require_POST
 
 from approvals import commands as approvals
@@ -20,6 +22,7 @@ from approvals.queries import current_round, standing, takes_votes
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Product
+from releasemgmt.portal.admin.forms import VoidingForm, day, instant, offer, several, text, visible_products
 from releasemgmt.releases import commands, queries
 from releasemgmt.releases.commands.release import EDITABLE
 from releasemgmt.releases.models import Build, DefectLink, Document, KnownDefect, Release, Risk
@@ -30,94 +33,92 @@ COMMITS_SHOWN = 50
 FINISHED = (Release.State.CLOSED, Release.State.CANCELLED)
 
 
-def visible_products(user: User) -> QuerySet[Product]:
-    """The products that a person can choose."""
-    return roles.visible_to(user, Product.objects.all(), team="team")
-
-
 class ReleaseForm(PersonalForm):
     """A new release."""
 
     product = forms.ModelChoiceField(Product.objects.none())
-    version = forms.CharField(max_length=100)
+    version = forms.CharField(max_length=100, help_text="As the product counts, for instance 4.2.0.")
     title = forms.CharField(max_length=200, required=False)
     type = forms.ChoiceField(choices=Release.Type.choices, initial=Release.Type.MINOR)
-    components = forms.ModelMultipleChoiceField(Component.objects.none(), required=False)
-    description = forms.CharField(widget=forms.Textarea(attrs={"rows": 4}), required=False)
-    target_date = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
     database_change = forms.ChoiceField(choices=Release.DatabaseChange.choices)
+    target_date = day()
+    components = several(Component.objects.none())
+    description = text()
 
     def choose(self, user: User, record: Any) -> None:
-        products: Any = self.fields["product"]
-        products.queryset = visible_products(user)
-        components: Any = self.fields["components"]
-        components.queryset = Component.objects.filter(product__in=visible_products(user)).select_related("product")
-        components.label_from_instance = lambda component: f"{component.product}: {component.key}"
+        products = visible_products(user)
+        components = Component.objects.filter(product__in=products).select_related("product")
+        offer(self, "product", products)
+        offer(self, "components", components, lambda component: f"{component.product}: {component.key}")
 
 
-class ReleaseEditForm(PersonalForm):
+class ReleaseEditForm(VoidingForm):
     """What can be edited of a release; its state, votes and evidence are not here."""
 
     title = forms.CharField(max_length=200, required=False)
-    description = forms.CharField(widget=forms.Textarea(attrs={"rows": 4}), required=False)
     type = forms.ChoiceField(choices=Release.Type.choices)
-    components = forms.ModelMultipleChoiceField(Component.objects.none(), required=False)
     release_manager = forms.ModelChoiceField(User.objects.none(), required=False)
-    target_date = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    database_change = forms.ChoiceField(choices=Release.DatabaseChange.choices)
     risk = forms.ChoiceField(choices=Risk.choices, help_text="It may be raised, never lowered.")
+    database_change = forms.ChoiceField(choices=Release.DatabaseChange.choices)
+    target_date = day()
     train = forms.CharField(max_length=100, required=False)
-    on_hold = forms.BooleanField(required=False)
-    hold_reason = forms.CharField(max_length=500, required=False)
-    void_signoffs = forms.BooleanField(
-        required=False, label="Void sign-offs", help_text="Tick it if this edit may void votes that have been given."
-    )
+    components = several(Component.objects.none())
+    description = text()
+    on_hold = forms.BooleanField(required=False, help_text="Nothing moves forward while it is.")
+    hold_reason = forms.CharField(max_length=500, required=False, label="Why it is on hold")
 
     def choose(self, user: User, record: Release) -> None:
-        components: Any = self.fields["components"]
-        components.queryset = record.product.components.all()
-        people: Any = self.fields["release_manager"]
         held = {"role_assignments__role": "release_manager", "role_assignments__team": record.product.team_id}
-        people.queryset = User.objects.filter(is_active=True, **held).distinct()
+        offer(self, "components", record.product.components.all())
+        offer(self, "release_manager", User.objects.filter(is_active=True, **held).distinct())
 
 
-class DocumentForm(forms.Form):
+class DocumentForm(VoidingForm):
     """A document in Markdown."""
 
-    body = forms.CharField(widget=forms.Textarea(attrs={"rows": 18}), required=False, label="Text (Markdown)")
-    void_signoffs = forms.BooleanField(
-        required=False, label="Void sign-offs", help_text="Tick it if this edit may void votes that have been given."
-    )
+    body = text(18, label="Text (Markdown)")
 
 
-class BuildsForm(PersonalForm):
-    """Which builds the release consists of."""
-
-    builds = forms.ModelMultipleChoiceField(Build.objects.none(), required=False)
+class BuildsForm(VoidingForm):
+    """Which build of each component the release consists of."""
 
     def choose(self, user: User, record: Release) -> None:
-        builds: Any = self.fields["builds"]
-        known = Build.objects.filter(product=record.product, status=Build.Status.SUCCEEDED)
-        builds.queryset = known.select_related("component").order_by("-built_at", "-pk")
-        builds.label_from_instance = lambda build: f"{build.component.key} {build.digest[7:19]} {build.artifact_uri}"
+        known = Build.objects.filter(product=record.product, status=Build.Status.SUCCEEDED).order_by("-built_at", "-pk")
+        chosen = {build.component_id: build for build in record.builds.all()}
+        for component in record.components.all():
+            field = forms.ModelChoiceField(
+                known.filter(component=component), required=False, initial=chosen.get(component.pk), label=component.key
+            )
+            field.label_from_instance = _called  # type: ignore[assignment]
+            self.fields[f"component_{component.pk}"] = field
+
+    def clean(self) -> dict[str, Any]:
+        """One list, as the command takes it."""
+        fields = dict(self.cleaned_data)
+        void = fields.pop("void_signoffs")
+        return {"builds": [build for build in fields.values() if build], "void_signoffs": void}
 
 
-class DefectLinkForm(PersonalForm):
+def _called(build: Build) -> str:
+    built = localize(localtime(build.built_at))
+    return f"{build.artifact_uri} · {build.digest[7:19]} · built {built}"
+
+
+class DefectLinkForm(VoidingForm):
     """What a known defect means for the release."""
 
     defect = forms.ModelChoiceField(KnownDefect.objects.none())
     relation = forms.ChoiceField(choices=DefectLink.Relation.choices)
-    disposition = forms.ChoiceField(choices=DefectLink.Disposition.choices)
-    reason = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), required=False)
-    accepted_until = forms.DateTimeField(
-        required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+    disposition = forms.ChoiceField(
+        choices=DefectLink.Disposition.choices,
+        help_text="To accept it is a release manager's decision, with a reason and an end.",
     )
-    void_signoffs = forms.BooleanField(required=False, label="Void sign-offs")
+    accepted_until = instant(required=False)
+    reason = text(3)
 
     def choose(self, user: User, record: Release) -> None:
-        defects: Any = self.fields["defect"]
-        defects.queryset = KnownDefect.objects.filter(product=record.product).order_by("-pk")
-        defects.label_from_instance = lambda defect: f"{defect} {defect.title}"
+        known = KnownDefect.objects.filter(product=record.product).order_by("-pk")
+        offer(self, "defect", known, lambda defect: f"{defect} {defect.title}")
 
 
 @admin.register(Release)
@@ -220,19 +221,17 @@ class ReleaseAdmin(RecordAdmin):
         if kind not in Document.Kind.values:
             raise Http404
         document = release.documents.filter(kind=kind).first()
-        form = self.bound(DocumentForm, request, initial={"body": document.body if document else ""})
+        form = self.bound(DocumentForm, request, initial={"body": document.body if document else ""}, record=release)
         write = partial(commands.write_document, release, kind=kind, actor=actor_of(request), now=timezone.now())
         return self._ask(request, form, release, write, title=f"{Document.Kind(kind).label}: {release}")
 
     def builds_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Choose the builds."""
         release = self.found(request, pk)
-        form = self.bound(BuildsForm, request, initial={"builds": release.builds.all()}, record=release)
-
-        def choose(builds: Any) -> Release:
-            return commands.set_builds(release, builds=list(builds), actor=actor_of(request), now=timezone.now())
-
-        return self._ask(request, form, release, choose, title=f"Builds of {release}")
+        form = self.bound(BuildsForm, request, record=release)
+        choose = partial(commands.set_builds, release, actor=actor_of(request), now=timezone.now())
+        intro = "" if form.visible_fields() else "It has no component yet. Edit the release and name what is built."
+        return self._ask(request, form, release, choose, title=f"Builds of {release}", intro=intro)
 
     def defect_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Say what a defect means for the release."""
@@ -250,10 +249,10 @@ class ReleaseAdmin(RecordAdmin):
         return HttpResponseRedirect(where)
 
     def _ask(
-        self, request: HttpRequest, form: forms.Form, release: Release, act: Callable[..., Any], *, title: str
+        self, request: HttpRequest, form: forms.Form, release: Release, act: Callable[..., Any], **page: Any
     ) -> HttpResponse:
         """Show a form; once it is filled in, call the command with its fields and go back to the release."""
         sent = request.method == "POST" and form.is_valid()
         if sent and attempt(request, partial(act, **form.cleaned_data), done="Saved.", form=form):
             return HttpResponseRedirect(self.address(release))
-        return self.form_page(request, form, title=title, button="Save", back=self.address(release))
+        return self.form_page(request, form, button="Save", back=self.address(release), **page)
