@@ -273,7 +273,7 @@ class RecordAdmin(ReadOnlyAdmin):
             change = partial(self.edit, obj, form.cleaned_data, actor=actor_of(request))
             if attempt(request, change, done="Saved.", form=form):
                 return HttpResponseRedirect(self.address(obj))
-        return self.form_page(request, form, title=f"Edit {obj}", button="Save", back=self.address(obj))
+        return self.form_page(request, form, title=f"Edit {obj}", button="Save", record=obj)
 
     def comment_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         obj = self.found(request, pk)
@@ -299,7 +299,8 @@ class RecordAdmin(ReadOnlyAdmin):
         label = arrow.label if arrow else transition
         doc = arrow.doc if arrow else ""
         extra = {"intro": doc, "final": bool(arrow and arrow.final)}
-        return self.form_page(request, form, title=f"{label}: {obj}", button=label, back=self.address(obj), **extra)
+        button = f"{label} {obj}" if extra["final"] else label
+        return self.form_page(request, form, title=f"{label}: {obj}", button=button, record=obj, **extra)
 
     def bound(self, form: type[forms.Form], request: HttpRequest, **options: Any) -> forms.Form:
         """The form with what was sent; forms that need to know the person take `user` and `record`."""
@@ -309,9 +310,12 @@ class RecordAdmin(ReadOnlyAdmin):
             return form(sent, user=actor_of(request), record=record, **options)
         return form(sent, **options)
 
-    def form_page(self, request: HttpRequest, form: forms.Form, **context: Any) -> HttpResponse:
-        back = context.pop("back", None) or reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
-        page = {**self.admin_site.each_context(request), "opts": self.opts, "form": form, "back": back, **context}
+    def form_page(self, request: HttpRequest, form: forms.Form, *, record: Any = None, **context: Any) -> HttpResponse:
+        """A form on a page of its own, about the record if there is one."""
+        list_page = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        back = self.address(record) if record else list_page
+        way = {"opts": self.opts, "original": record, "back": back}
+        page = {**self.admin_site.each_context(request), **way, "form": form, **context}
         return render(request, "web/form.html", page, status=400 if form.errors else 200)
 
 

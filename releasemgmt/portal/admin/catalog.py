@@ -148,4 +148,4 @@ class ProductAdmin(RecordAdmin):
             if attempt(request, act, done="The component is there.", form=form):
                 return HttpResponseRedirect(self.address(product))
         title = f"New component of {product}"
-        return self.form_page(request, form, title=title, button="Create", back=self.address(product))
+        return self.form_page(request, form, title=title, button="Create", record=product)

@@ -195,7 +195,7 @@ class UserAdmin(RecordAdmin):
             act = partial(commands.set_password, user, actor=actor_of(request), **form.cleaned_data)
             if attempt(request, act, done="The password is set; other sessions have ended.", form=form):
                 return HttpResponseRedirect(self.address(user))
-        return self.form_page(request, form, title=f"Password of {user}", button="Set", back=self.address(user))
+        return self.form_page(request, form, title=f"Password of {user}", button="Set", record=user)
 
     def role_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Grant a role."""
@@ -205,7 +205,7 @@ class UserAdmin(RecordAdmin):
             act = partial(commands.grant_role, user, actor=actor_of(request), now=timezone.now(), **form.cleaned_data)
             if attempt(request, act, done="The role is granted.", form=form):
                 return HttpResponseRedirect(self.address(user))
-        return self.form_page(request, form, title=f"Role for {user}", button="Grant", back=self.address(user))
+        return self.form_page(request, form, title=f"Role for {user}", button="Grant", record=user)
 
     def revoke_role_view(self, request: HttpRequest, pk: int, role: int) -> HttpResponse:
         """Take a role away."""
@@ -232,7 +232,7 @@ class UserAdmin(RecordAdmin):
                 response = render(request, "portal/token.html", {**context, "back": self.address(user)})
                 response["Cache-Control"] = "no-store"
                 return response
-        return self.form_page(request, form, title=f"API token of {user}", button="Create", back=self.address(user))
+        return self.form_page(request, form, title=f"API token of {user}", button="Create", record=user)
 
     def revoke_token_view(self, request: HttpRequest, pk: int, token: int) -> HttpResponse:
         """End a token."""
@@ -249,7 +249,7 @@ class UserAdmin(RecordAdmin):
         user = self.found(request, pk)
         if request.method != "POST":
             intro = "Sessions and API tokens end at once, and votes that have been given stop counting."
-            page = {"title": f"Deactivate {user}", "button": "Deactivate", "intro": intro, "back": self.address(user)}
+            page = {"title": f"Deactivate {user}", "button": "Deactivate", "intro": intro, "record": user}
             return self.form_page(request, forms.Form(), **page)
         act = partial(commands.deactivate, user, actor=actor_of(request), now=timezone.now())
         attempt(request, act, done=f"{user} can no longer sign in.")

@@ -255,4 +255,4 @@ class ReleaseAdmin(RecordAdmin):
         sent = request.method == "POST" and form.is_valid()
         if sent and attempt(request, partial(act, **form.cleaned_data), done="Saved.", form=form):
             return HttpResponseRedirect(self.address(release))
-        return self.form_page(request, form, button="Save", back=self.address(release), **page)
+        return self.form_page(request, form, button="Save", record=release, **page)

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST
 
 from releasemgmt.accounts import roles
 from releasemgmt.notifications import commands
-from releasemgmt.notifications.models import Delivery
+from releasemgmt.notifications.models import Channel, Delivery
 from releasemgmt.portal import story
 from releasemgmt.web.admin import NUMBER, ReadOnlyAdmin, actor_of, attempt, pill
 from releasemgmt.workflow.models import Event
@@ -76,7 +76,7 @@ class EventAdmin(ReadOnlyAdmin):
 class DeliveryAdmin(ReadOnlyAdmin):
     """One's own inbox and mail."""
 
-    list_display = ("subject", "told_at", "channel", "shown_state", "is_read")
+    list_display = ("subject", "told_at", "channel", "shown_state", "shown_read")
     list_display_links = None
     list_filter = ("channel", "state")
     ordering = ("-id",)
@@ -93,9 +93,11 @@ class DeliveryAdmin(ReadOnlyAdmin):
     def shown_state(self, entry: Delivery) -> SafeString:
         return pill(entry.state, entry.get_state_display())
 
-    @admin.display(description="Read", boolean=True)
-    def is_read(self, entry: Delivery) -> bool | None:
-        return entry.read_at is not None if entry.channel == "inbox" else None
+    @admin.display(description="Read")
+    def shown_read(self, entry: Delivery) -> SafeString | str:
+        if entry.channel != Channel.INBOX:
+            return ""
+        return str(localize(localtime(entry.read_at))) if entry.read_at else pill("open", "Unread")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         return Delivery.objects.filter(recipient=actor_of(request))
