@@ -10,7 +10,7 @@ CHECK := RELEASEMGMT_VAR=$(CURDIR)/var/check DJANGO_SETTINGS_MODULE=tests.settin
 PRODUCTION := RELEASEMGMT_VAR=$(CURDIR)/var/check DATABASE_URL=postgres://127.0.0.1/none REDIS_URL=redis://127.0.0.1/0 \
 	ALLOWED_HOSTS=releases.example.org CSRF_TRUSTED_ORIGINS=https://releases.example.org HTTPS=1 PROXY_COUNT=1
 
-.PHONY: help run test check bench lock format schema docs demo-report clean env dev-env
+.PHONY: help run test check faults bench lock format schema docs demo-report clean env dev-env
 .NOTPARALLEL:
 
 help: ## List what make can do
@@ -34,6 +34,9 @@ check: dev-env ## Format, lint, types, import contracts, migrations, deployment 
 	$(CHECK) $(PY) manage.py spectacular --validate --fail-on-warn --file var/check/openapi.yaml
 	@diff -u $(SCHEMA) var/check/openapi.yaml || { echo "$(SCHEMA) is not what the code says: make schema"; exit 1; }
 	$(CHECK) $(PY) manage.py reference --check
+
+faults: dev-env ## The long forms of the proofs, on PostgreSQL and SQLite, with a report (some: make faults ARGS="races kills")
+	$(PY) -m tests.faults $(ARGS)
 
 bench: dev-env ## Measure the service against its floor and its limit, on PostgreSQL
 	$(PY) -m tests.bench $(ARGS)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from approvals import gates as approvals
 from approvals.models import ChangeRequest
 from approvals.queries import sign_off_blockers
+from deployments import queries
 from deployments.models import Deployment, DeploymentPlan, DeploymentTask
+from deployments.policies import moment
 from releasemgmt.accounts.models import Role
 from releasemgmt.catalog.models import Tier
 from releasemgmt.releases.models import Release
 from releasemgmt.releases.queries import blocking_defects
 from releasemgmt.workflow.gates import Blocker
 
-MANAGER, DEPLOYER = Role.RELEASE_MANAGER.value, Role.DEPLOYER.value
+MANAGER, DEPLOYER, CHAIR = Role.RELEASE_MANAGER.value, Role.DEPLOYER.value, Role.CAB_CHAIR.value
 #: Scheduled or later.
 CHANGE_UNDER_WAY = (
     ChangeRequest.State.SCHEDULED,
@@ -21,6 +24,8 @@ CHANGE_UNDER_WAY = (
     ChangeRequest.State.REVIEW,
     ChangeRequest.State.CLOSED,
 )
+#: What has come of an override that would have done.
+PAST = {"used_up": "is used up", "expired": "has expired"}
 MAY_REACH_PRODUCTION = (Release.State.ACCEPTED, Release.State.DEPLOYED, Release.State.CLOSED)
 
 
@@ -72,6 +77,11 @@ def sign_off_holds(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
     return list(sign_off_blockers(plan.release, now=now)) if plan.environment.is_production else []
 
 
+def conditions_met(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """For production what the voters on the release asked for with a “yes, if” is done."""
+    return list(approvals.conditions_met(plan.release, now=now)) if plan.environment.is_production else []
+
+
 def no_blocking_defect(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
     """For production no open blocker or critical defect affects the release, unless its acceptance holds."""
     links = blocking_defects(plan.release, now) if plan.environment.is_production else []
@@ -90,9 +100,62 @@ def changes_ready(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
         if change.state not in CHANGE_UNDER_WAY:
             reason = f"{change} of the release is {_words(change)}, not scheduled."
             found.append(Blocker("change_not_scheduled", reason, (MANAGER,)))
-        elif change.state == ChangeRequest.State.SCHEDULED and not _in_interval(change, now):
-            reason = f"{change} is approved from {_at(change.planned_start)} to {_at(change.planned_end)}."
-            found.append(Blocker("outside_approved_interval", reason, (MANAGER,)))
+        elif change.state == ChangeRequest.State.SCHEDULED:
+            found += approvals.inside_approved_interval(change, now=now)
+    return found
+
+
+def window_open(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """A maintenance window is open where there are any and no freeze is on, or an override lets the release through."""
+    at = _judged_at(plan, now)
+    if not plan.environment.change_controlled:
+        return []
+    found = queries.clearance(plan.release, plan.environment, at=at)
+    opens = found.verdict.next_open
+    when = f" It opens at {moment(opens)}." if opens else ""
+    blockers = [
+        Blocker(code, f"{plan.environment} at {moment(at)}: {reason}{when}", (CHAIR,), opens)
+        for code, reason in found.verdict.closed_by
+    ]
+    return blockers + [
+        Blocker(f"override_{override.standing(at)}", f"{override} {PAST[override.standing(at)]}.", (CHAIR,))
+        for override in found.spent
+    ]
+
+
+def backout_fits(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """The way back, as long as it is estimated, fits into what is left until it closes."""
+    at = _judged_at(plan, now)
+    if not plan.environment.change_controlled or not plan.backout_minutes:
+        return []
+    verdict = queries.clearance(plan.release, plan.environment, at=at).verdict
+    closes = verdict.next_close
+    if not verdict.is_open or closes is None or at + timedelta(minutes=plan.backout_minutes) <= closes:
+        return []
+    reason = f"The way back takes {plan.backout_minutes} minutes, and it closes at {moment(closes)}."
+    return [Blocker("backout_does_not_fit", reason, (MANAGER, DEPLOYER), verdict.next_open)]
+
+
+def line_runs(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """Nobody has stopped the line there."""
+    return [
+        Blocker("line_stopped", f"{stop} by {stop.stopped_by}: {stop.reason}", (MANAGER, DEPLOYER, CHAIR))
+        for stop in queries.line_stops(plan.environment, plan.release.product)
+    ]
+
+
+def change_window_open(change: ChangeRequest, *, now: datetime) -> list[Blocker]:
+    """Where the change is carried out by itself, its environments are open; an emergency does not wait for that.
+
+    What rides with a release is judged by the start of the release's plan.
+    """
+    if change.type == ChangeRequest.Type.EMERGENCY or change.releases.exists():
+        return []
+    found = []
+    for environment in change.environments.filter(change_controlled=True):
+        verdict = queries.window_verdict(environment, change.product, at=now)
+        opens = verdict.next_open
+        found += [Blocker(code, f"{environment}: {reason}", (CHAIR,), opens) for code, reason in verdict.closed_by]
     return found
 
 
@@ -133,9 +196,9 @@ def no_production_deployment_running(release: Release, *, now: datetime) -> list
     ]
 
 
-def _in_interval(change: ChangeRequest, now: datetime) -> bool:
-    begin, end = change.planned_start, change.planned_end
-    return begin is not None and end is not None and begin <= now < end
+def _judged_at(plan: DeploymentPlan, now: datetime) -> datetime:
+    """The instant of the start: where it is being scheduled, the planned one."""
+    return max(plan.planned_start, now) if plan.state == DeploymentPlan.State.READY else now
 
 
 def _words(record: Release | ChangeRequest | DeploymentTask) -> str:

@@ -1,4 +1,4 @@
-"""The ticks of deployments: start what is due, end what is done."""
+"""The ticks of deployments: start what is due, end what is done, lay out the windows ahead."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ def start_due_plans() -> None:
 def finish_plans() -> None:
     """End the plans whose last task is done."""
     commands.finish_plans(timezone.now())
+
+
+@shared_task
+def lay_out_windows() -> None:
+    """Lay out more times of the windows that go on."""
+    commands.lay_out_windows(timezone.now())

@@ -5,15 +5,21 @@ from rest_framework.routers import SimpleRouter
 
 from deployments.api.deployment import DeploymentViewSet
 from deployments.api.outlook import MatrixView, OutlookView
+from deployments.api.overrides import OverrideViewSet, StopViewSet
 from deployments.api.plan import PlanViewSet
+from deployments.api.windows import StatusView, WindowViewSet
 
 router = SimpleRouter()
 router.register("deployment-plans", PlanViewSet, basename="deployment-plan")
 router.register("deployments", DeploymentViewSet, basename="deployment")
+router.register("windows", WindowViewSet, basename="window")
+router.register("window-overrides", OverrideViewSet, basename="window-override")
+router.register("line-stops", StopViewSet, basename="line-stop")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("environments/matrix/", MatrixView.as_view({"get": "list"}), name="environments-matrix"),
     path("releases/<str:number>/comparison/", OutlookView.as_view({"get": "comparison"}), name="release-comparison"),
     path("releases/<str:number>/readiness/", OutlookView.as_view({"get": "readiness"}), name="release-readiness"),
+    path("windows/status/", StatusView.as_view({"get": "status"}), name="windows-status"),
     *router.urls,
 ]

@@ -1,5 +1,6 @@
 """What the environment says: read once, typed, with a message that names what is missing."""
 
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,10 +41,45 @@ VARIABLES = (
     ),
     Variable("HTTPS", "`1`: redirect to HTTPS, HSTS, secure cookies.", "0"),
     Variable("PROXY_COUNT", "How many proxies stand before the service; `X-Forwarded-For` is believed that far.", "0"),
+    Variable(
+        "STEP_UP_AFTER",
+        "Minutes after a sign-in from which on a vote on high risk, or a token that may vote, asks for it again.",
+        "15",
+    ),
+    Variable("OIDC_SERVER_URL", "The issuer of an OpenID Connect provider; unset: sign-in by password alone."),
+    Variable("OIDC_CLIENT_ID", "Our name at the provider."),
+    Variable("OIDC_CLIENT_SECRET", "Our secret at the provider."),
+    Variable("OIDC_NAME", "What the button on the sign-in page calls the provider.", "Single sign-on"),
+    Variable("OIDC_SCOPES", "What we ask the provider for; some want `groups` in it.", "openid profile email"),
     Variable("EMAIL_URL", "`smtp://user:password@host:25`, `smtps://…`, or `console:`.", "console:"),
     Variable("EMAIL_FROM", "The sender of e-mail.", "Release management <releasemgmt@localhost>"),
+    Variable(
+        "CHECKPOINT_KEY",
+        "The Ed25519 key that signs checkpoints and evidence; `manage.py checkpoint --new-key` makes one.",
+    ),
+    Variable(
+        "CHECKPOINT_FILE",
+        "Where a checkpoint of the audit trail is written every hour, outside the database: best a place to which can "
+        "only be appended.",
+    ),
     Variable("RELEASEMGMT_VAR", "Where the embedded installation keeps its database and key.", "var"),
 )
+
+
+@dataclass(frozen=True)
+class Provider:
+    """An OpenID Connect provider by which people sign in."""
+
+    server_url: str
+    client_id: str
+    client_secret: str
+    name: str
+    scopes: list[str]
+
+    @property
+    def key(self) -> str:
+        """What stands in its addresses and beside each subject: another issuer is another provider."""
+        return re.sub(r"[^a-z0-9]+", "-", self.server_url.partition("://")[2].lower()).strip("-")
 
 
 @dataclass(frozen=True)
@@ -62,6 +98,10 @@ class Environment:
     email_url: str
     email_from: str
     proxy_count: int
+    checkpoint_key: str
+    checkpoint_file: Path | None
+    step_up_after: int
+    provider: Provider | None
 
 
 def read() -> Environment:
@@ -86,6 +126,26 @@ def read() -> Environment:
         email_url=env.str("EMAIL_URL", "console:"),
         email_from=env.str("EMAIL_FROM", "Release management <releasemgmt@localhost>"),
         proxy_count=env.int("PROXY_COUNT", 0),
+        checkpoint_key=env.str("CHECKPOINT_KEY", ""),
+        checkpoint_file=Path(file) if (file := env.str("CHECKPOINT_FILE", "")) else None,
+        step_up_after=env.int("STEP_UP_AFTER", 15),
+        provider=_provider(env),
+    )
+
+
+def _provider(env: Env) -> Provider | None:
+    needed = ("OIDC_SERVER_URL", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")
+    missing = [name for name in needed if not env.str(name, "")]
+    if len(missing) == len(needed):
+        return None
+    if missing:
+        raise ImproperlyConfigured(f"For sign-in by OpenID Connect set these too: {', '.join(missing)}.")
+    return Provider(
+        server_url=env.str("OIDC_SERVER_URL"),
+        client_id=env.str("OIDC_CLIENT_ID"),
+        client_secret=env.str("OIDC_CLIENT_SECRET"),
+        name=env.str("OIDC_NAME", "Single sign-on"),
+        scopes=env.str("OIDC_SCOPES", "openid profile email").split(),
     )
 
 

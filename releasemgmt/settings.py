@@ -6,14 +6,11 @@ from typing import Any
 
 import dj_database_url
 import dj_email_url
-import structlog
 from csp.constants import NONE, SELF
-from structlog.dev import ConsoleRenderer, plain_traceback
-from structlog.processors import JSONRenderer
-from structlog.stdlib import ProcessorFormatter
 
 from releasemgmt import env
 from releasemgmt.portal.theme import THEME
+from releasemgmt.web import logs
 
 ENV = env.read()
 BASE_DIR = env.ROOT
@@ -44,6 +41,9 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.mfa",
     "csp",
     "django_filters",
     "rest_framework",
@@ -130,6 +130,29 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key"}
 ALLAUTH_TRUSTED_PROXY_COUNT = ENV.proxy_count
+# The second factor is everybody's own choice: an authenticator app, and codes to print.
+MFA_ADAPTER = "releasemgmt.accounts.adapter.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+# Sign-in by an OpenID Connect provider: an account is found by provider and subject alone (accounts.commands).
+SOCIALACCOUNT_ADAPTER = "releasemgmt.accounts.adapter.ProviderAdapter"
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a link: a form may not lead to another site, and linking asks on a page of its own
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {}
+if ENV.provider:
+    SOCIALACCOUNT_PROVIDERS["openid_connect"] = {
+        "OAUTH_PKCE_ENABLED": True,
+        "SCOPE": ENV.provider.scopes,
+        "APP": {
+            "provider_id": ENV.provider.key,
+            "name": ENV.provider.name,
+            "client_id": ENV.provider.client_id,
+            "secret": ENV.provider.client_secret,
+            "settings": {"server_url": ENV.provider.server_url},
+        },
+    }
+# From then on what weighs much asks for the password again; allauth's own pages too.
+STEP_UP_AFTER = timedelta(minutes=ENV.step_up_after)
+ACCOUNT_REAUTHENTICATION_TIMEOUT = int(STEP_UP_AFTER.total_seconds())
 SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())
 
 # --- transport -------------------------------------------------------------------------------------------------------
@@ -217,6 +240,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ReleaseType": [(name, name.capitalize()) for name in ("major", "minor", "patch", "emergency")],
         "ChangeType": [(name, name.capitalize()) for name in ("standard", "normal", "emergency")],
+        "Tier": "releasemgmt.catalog.models.Tier.choices",
     },
 }
 
@@ -252,10 +276,22 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         ("deliver", "releasemgmt.notifications.tasks.deliver", 1.0),
         ("start due plans", "deployments.tasks.start_due_plans", 1.0),
         ("finish plans", "deployments.tasks.finish_plans", 1.0),
+        ("advance", "releasemgmt.releases.tasks.advance", 1.0),
+        ("lay out windows", "deployments.tasks.lay_out_windows", 60.0),
         ("withdraw rounds", "approvals.tasks.withdraw_rounds", 60.0),
+        ("run boards", "approvals.tasks.run_boards", 60.0),
+        ("follow up rounds", "approvals.tasks.follow_up", 60.0),
+        ("watch quorums", "approvals.tasks.watch_quorums", 60.0),
+        ("watch retrospectives", "approvals.tasks.watch_retrospectives", 60.0),
         ("forget keys", "releasemgmt.web.tasks.forget_idempotency_keys", 60.0),
+        ("checkpoint", "releasemgmt.web.tasks.write_checkpoint", 60.0),
     ]
 }
+
+# --- the audit trail: what a database's administrator can't rewrite (docs/guide/evidence.md) --------------------------
+CHECKPOINT_KEY = ENV.checkpoint_key
+CHECKPOINT_FILE = ENV.checkpoint_file
+CHECKPOINT_EVERY = timedelta(hours=1)
 
 # --- the workflow: who supplies what to the apps below it (docs/architecture.md) -------------------------------------
 WORKFLOW_GATES: dict[str, list[str]] = {
@@ -271,40 +307,61 @@ WORKFLOW_GATES: dict[str, list[str]] = {
         "releasemgmt.releases.gates.no_blocking_defect",
         "approvals.gates.linked_changes_authorised",
         "approvals.gates.release_signed_off",
+        "approvals.gates.no_overdue_retrospective",
     ],
     "releases.Release.close": [
         "releasemgmt.releases.gates.not_on_hold",
+        "releasemgmt.releases.gates.late_documents_complete",
         "releasemgmt.releases.gates.review_recorded",
         "releasemgmt.releases.gates.exposure_settled",
     ],
     "releases.Release.rework": ["deployments.gates.no_production_deployment_running"],
     "releases.Release.cancel": ["deployments.gates.no_production_deployment_running"],
-    "approvals.ChangeRequest.submit": ["approvals.gates.change_complete"],
+    "approvals.ChangeRequest.submit": ["approvals.gates.change_complete", "approvals.gates.follows_model"],
+    "approvals.ChangeRequest.record": ["approvals.gates.incident_named"],
     "approvals.ChangeRequest.implement": [
         "approvals.gates.change_approved",
+        "approvals.gates.conditions_met",
         "approvals.gates.inside_approved_interval",
+        "deployments.gates.change_window_open",
     ],
-    "approvals.ChangeRequest.close": ["approvals.gates.change_reviewed"],
+    "approvals.ChangeRequest.close": ["approvals.gates.change_reviewed", "approvals.gates.retrospective_approved"],
     "deployments.DeploymentPlan.prepare": ["deployments.gates.has_tasks"],
     "deployments.DeploymentPlan.schedule": [
         "deployments.gates.release_may_reach_production",
         "deployments.gates.latest_start_ahead",
+        "deployments.gates.window_open",
+        "deployments.gates.backout_fits",
     ],
     "deployments.DeploymentPlan.start": [
         "deployments.gates.scheduled_where_controlled",
         "deployments.gates.release_may_reach_production",
         "deployments.gates.release_deployable",
         "deployments.gates.sign_off_holds",
+        "deployments.gates.conditions_met",
         "deployments.gates.no_blocking_defect",
         "deployments.gates.changes_ready",
         "deployments.gates.between_planned_and_latest_start",
+        "deployments.gates.line_runs",
+        "deployments.gates.window_open",
+        "deployments.gates.backout_fits",
         "deployments.gates.environment_free",
     ],
     "deployments.DeploymentPlan.succeed": ["deployments.gates.tasks_done"],
 }
 # Who hears of an event: kind -> callable(event) giving the users.
 NOTIFICATION_AUDIENCES: dict[str, str] = {
+    "accounts.user.request_role": "releasemgmt.accounts.queries.other_administrators",
+    "approvals.board.cancel": "approvals.queries.members_of",
+    "approvals.board.close_agenda": "approvals.queries.members_of",
+    "approvals.changerequest.miss_retrospective": "approvals.queries.release_managers",
     "approvals.round.open": "approvals.queries.eligible_voters",
+    "approvals.round.advance": "approvals.queries.eligible_voters",
+    "approvals.round.remind": "approvals.queries.eligible_voters",
+    "approvals.round.escalate": "approvals.queries.those_who_can_help",
+    "approvals.round.expire": "approvals.queries.those_who_can_help",
+    "approvals.round.lose_quorum": "approvals.queries.those_who_can_help",
+    "comment": "approvals.queries.hear_comment",
     "approvals.round.approve": "approvals.queries.askers",
     "approvals.round.reject": "approvals.queries.askers",
     "deployments.deploymentplan.hold_up": "deployments.queries.deployers",
@@ -318,33 +375,19 @@ NOTIFICATION_AUDIENCES: dict[str, str] = {
 }
 # Facts from above that raise a release's risk: callables(release) giving reasons of high risk.
 RISK_FACTS: list[str] = ["deployments.queries.risk_facts"]
+# When a release is to go to production, as those above know it: callables(release) -> an instant or None.
+PLANNED_STARTS: list[str] = ["deployments.queries.planned_start"]
+# How long a round waits for its votes, at most: reminded at half time, then escalated, expired after the grace.
+ROUND_DUE, ROUND_GRACE = timedelta(days=3), timedelta(days=3)
+RETROSPECTIVE_DUE = timedelta(hours=48)
 # Which votes count for a record's present content: callable(record) -> their JSON; edits ask it before and after.
 SIGN_OFFS = "approvals.queries.live_votes"
-# What waits for a person's vote: callable(user) -> rounds with a subject, a digest and an opened_at; `me/` lists them.
+# How the last deployments under a release model went: callable(model) -> how many are known, how many went wrong.
+PRE_APPROVAL_FACTS = "deployments.queries.track_record"
+# The round that stands behind a release now: callable(release, now) -> facts for the event of `accept`.
+SIGNED_OFF_BY = "approvals.queries.signed_off_by"
+# What waits for a person's vote: callable(user, now) -> rounds with a subject, a digest and an opened_at, for `me/`.
 OPEN_APPROVALS = "approvals.queries.waiting_for"
 
-# --- logging: one JSON object a line, for people on the embedded installation; tracebacks never show variables --------
-_LOG_STEPS: list[structlog.typing.Processor] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_logger_name,
-    structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
-_LOG_LINE: list[structlog.typing.Processor] = [
-    ProcessorFormatter.remove_processors_meta,
-    *([] if EMBEDDED else [structlog.processors.format_exc_info]),
-    ConsoleRenderer(colors=False, exception_formatter=plain_traceback) if EMBEDDED else JSONRenderer(),
-]
-structlog.configure(
-    processors=[*_LOG_STEPS, ProcessorFormatter.wrap_for_formatter],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-)
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"()": ProcessorFormatter, "foreign_pre_chain": _LOG_STEPS, "processors": _LOG_LINE}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": "WARNING"},
-    # A refusal is an answer, not a fault; what is audited stands in the events.
-    "loggers": {"django.request": {"level": "ERROR"}},
-}
+# --- logging ---------------------------------------------------------------------------------------------------------
+LOGGING = logs.configure(for_people=EMBEDDED)

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -77,14 +77,17 @@ class Mailbox:
 class Background:
     """Worker and beat; each can be killed and started again. What they print is in `log`."""
 
-    def __init__(self, folder: Path, *, settings_module: str = "releasemgmt.settings", **more: str) -> None:
+    def __init__(
+        self, folder: Path, *, settings_module: str = "releasemgmt.settings", parts: Collection[str] = (), **more: str
+    ) -> None:
         self.log = folder / "background.log"
+        self.parts = parts
         self.environment = {**os.environ, **_database(), "DJANGO_SETTINGS_MODULE": settings_module, **more}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
         """Start what is not running, each in a session of its own."""
-        commands = _commands()
+        commands = {name: each for name, each in _commands().items() if name in (self.parts or _commands())}
         with self.log.open("ab") as log:
             for name in commands.keys() - self.running.keys():
                 self.running[name] = subprocess.Popen(

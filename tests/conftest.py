@@ -41,6 +41,7 @@ def flush_in_spite_of_triggers() -> Iterator[None]:
             triggers.install(connection)
         shipped.insert(apps)
         policies.insert(apps)
+        policies.insert_emergency(apps)
 
     patch.setattr(TransactionTestCase, "_fixture_teardown", flush_and_ship)
     yield

@@ -8,7 +8,8 @@ import pytest
 
 from releasemgmt.accounts.commands import system
 from releasemgmt.accounts.models import Role, Scope, User
-from releasemgmt.catalog.models import Environment, Product
+from releasemgmt.catalog.models import Environment, Product, ReleaseModel
+from releasemgmt.catalog.policies import BY_ITSELF
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow import fsm, gates
 from releasemgmt.workflow.checks import stateful_models
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.django_db
 MANAGER, DEPLOYER, SERVICE, SYSTEM = "release_manager", "deployer", "service", "system"
 EDITORS = {"contributor", MANAGER, DEPLOYER, SERVICE, SYSTEM}
 REQUESTER, IMPLEMENTER = "requester", "implementer"
+CHAIR = "cab_chair"
 
 #: transition → who may; where it depends on the source state the key names that too.
 WHO: dict[str, set[str]] = {
@@ -41,6 +43,7 @@ WHO: dict[str, set[str]] = {
     "releases.KnownDefect.reopen": EDITORS,
     "releases.KnownDefect.reject": EDITORS,
     "approvals.ChangeRequest.submit": {REQUESTER},
+    "approvals.ChangeRequest.record": {MANAGER, SYSTEM},
     "approvals.ChangeRequest.assess": {MANAGER},
     "approvals.ChangeRequest.authorize": {SYSTEM},
     "approvals.ChangeRequest.reject": {SYSTEM},
@@ -58,6 +61,10 @@ WHO: dict[str, set[str]] = {
     "deployments.DeploymentPlan.reopen": {MANAGER, DEPLOYER},
     "deployments.DeploymentPlan.reschedule": {MANAGER, DEPLOYER},
     "deployments.DeploymentPlan.cancel": {MANAGER, DEPLOYER},
+    "deployments.Window.approve": {CHAIR},
+    "deployments.Window.decline": {CHAIR},
+    "deployments.Window.withdraw": {REQUESTER},
+    "deployments.Window.end": {CHAIR},
 }
 
 ARROWS = [(model, arrow) for model in stateful_models() for arrow in fsm.catalogue(model)]
@@ -77,7 +84,9 @@ def record(model: type[StatefulModel], *, product: Product, environment: Environ
     if model.__name__ == "DeploymentPlan":
         release = Release(product=product)
         return make(release=release, environment=environment)
-    return make(product=product)
+    if model.__name__ == "Window":
+        return make(product=product, created_by=actors[REQUESTER])
+    return make(product=product, **({"model": product.default_model} if model is Release else {}))
 
 
 @pytest.fixture
@@ -118,6 +127,22 @@ def test_nobody_may_without_a_role_a_scope_or_an_active_account(
     stranger = someone(*set(Role.values) - {"service"}, team=ProductFactory().team)
     superuser = someone(is_superuser=True)
     assert [actor for actor in (reader, gone, stranger, superuser) if arrow.allow(actor, obj)] == []
+
+
+@pytest.mark.parametrize("name", ["build", "pass_integration", "accept", "close"])
+def test_a_service_and_the_system_fire_what_the_model_lets_go_by_itself(
+    name: str, product: Product, actors: dict[str, User]
+) -> None:
+    arrows = [arrow for arrow in fsm.catalogue(Release) if arrow.name == name]
+    for by_itself, more in (([name], {SERVICE, SYSTEM}), ([other for other in BY_ITSELF if other != name], set())):
+        release = Release(product=product, model=ReleaseModel(by_itself=by_itself))
+        for arrow in arrows:
+            who = {actor for actor, user in actors.items() if arrow.allow(user, release)}
+            assert who == expected(Release, arrow) | more
+            token = actors[SERVICE]
+            token.scopes = frozenset({"deploy", "approve"})
+            assert not arrow.allow(token, release)
+            token.scopes = frozenset(Scope.values)
 
 
 def test_the_table_names_no_transition_that_is_gone() -> None:

@@ -7,13 +7,16 @@ from typing import Any
 import django_filters
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from approvals import commands
+from approvals import commands, queries
+from approvals.api.change_model import ChangeModelField
 from approvals.models import ChangeRequest
+from approvals.queries import Clash
 from releasemgmt.catalog.models import Product
 from releasemgmt.releases.api.fields import EnvironmentField, ProductField, ReleaseField, UserField, components_of
 from releasemgmt.releases.models import Risk
@@ -26,6 +29,7 @@ class ChangeEdit(StrictSerializer):
     """What PATCH takes."""
 
     type = serializers.ChoiceField(ChangeRequest.Type.choices, required=False)
+    model = ChangeModelField(required=False, allow_null=True)
     title = serializers.CharField(max_length=200, required=False)
     justification = serializers.CharField(max_length=TEXT, required=False, allow_blank=True)
     impact = serializers.CharField(max_length=TEXT, required=False, allow_blank=True)
@@ -58,6 +62,7 @@ class ChangeAnswer(RecordSerializer):
 
     product = serializers.CharField(source="product.key")
     type = serializers.CharField()
+    model = serializers.CharField(source="model.number", default=None)
     title = serializers.CharField()
     justification = serializers.CharField()
     impact = serializers.CharField()
@@ -78,6 +83,7 @@ class ChangeAnswer(RecordSerializer):
     outcome = serializers.CharField()
     review = serializers.CharField()
     unauthorised = serializers.BooleanField()
+    retrospective_due_at = InstantField()
 
     def get_environments(self, change: ChangeRequest) -> list[str]:
         return [environment.key for environment in change.environments.all()]
@@ -87,6 +93,51 @@ class ChangeAnswer(RecordSerializer):
 
     def get_releases(self, change: ChangeRequest) -> list[str]:
         return [release.number for release in change.releases.all()]
+
+
+class RiskBody(StrictSerializer):
+    """Answers to the questionnaire: question → choice, by their keys."""
+
+    answers = serializers.DictField(child=serializers.CharField(max_length=40))
+    void_signoffs = serializers.BooleanField(required=False)
+
+
+class RuleAnswer(serializers.Serializer[Any]):
+    """A rule that fires, whatever people answered."""
+
+    code = serializers.CharField()
+    reason = serializers.CharField()
+    level = serializers.CharField()
+
+
+class RiskAnswer(serializers.Serializer[Any]):
+    """The risk of a change and where it comes from: the highest of the answers, the rules and what people said."""
+
+    risk = serializers.CharField()
+    questionnaire = serializers.IntegerField()
+    questions = serializers.JSONField()
+    thresholds = serializers.JSONField()
+    answers = serializers.JSONField()
+    score = serializers.IntegerField(allow_null=True)
+    level = serializers.CharField(allow_null=True)
+    by = serializers.CharField(allow_null=True)
+    at = InstantField(allow_null=True)
+    rules = RuleAnswer(many=True)
+
+
+class ConflictAnswer(serializers.Serializer[Any]):
+    """What stands in the way; a change of another team is there, and that is all that is said of it."""
+
+    kind = serializers.CharField()
+    detail = serializers.CharField()
+    other = serializers.SerializerMethodField()
+    planned_start = InstantField(source="other.planned_start", default=None)
+    planned_end = InstantField(source="other.planned_end", default=None)
+    found_at = InstantField()
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_other(self, clash: Clash) -> str | None:
+        return clash.other.number if clash.other else None
 
 
 class ChangeFilters(django_filters.FilterSet):
@@ -110,7 +161,8 @@ class ChangeViewSet(StatefulViewSet):
     transition_commands = commands.TRANSITIONS
 
     def get_queryset(self) -> QuerySet[ChangeRequest]:
-        rows = ChangeRequest.objects.visible_to(self.actor).select_related("product", "requested_by", "implementer")
+        rows = ChangeRequest.objects.visible_to(self.actor)
+        rows = rows.select_related("product", "model", "requested_by", "implementer")
         return rows.prefetch_related("environments", "components", "releases")
 
     @extend_schema(request=ChangeCreate, responses={201: ChangeAnswer})
@@ -131,6 +183,37 @@ class ChangeViewSet(StatefulViewSet):
                 change, changes=changes, actor=self.actor, now=timezone.now(), void_signoffs=void_signoffs
             )
         return self.answer(self.get_object())
+
+    @extend_schema(methods=["get"], responses=RiskAnswer)
+    @extend_schema(methods=["post"], request=RiskBody, responses={201: RiskAnswer})
+    @action(detail=True, methods=["get", "post"], url_path="risk", pagination_class=None)
+    def risk(self, request: Request, number: str) -> Response:
+        change = self.get_object()
+        if request.method != "POST":
+            return Response(RiskAnswer(_risk(change)).data)
+        commands.answer_risk(change, actor=self.actor, now=timezone.now(), **self.body(RiskBody))
+        return Response(RiskAnswer(_risk(self.get_object())).data, status=201)
+
+    @extend_schema(responses=ConflictAnswer(many=True))
+    @action(detail=True, methods=["get"], url_path="conflicts", pagination_class=None)
+    def conflicts(self, request: Request, number: str) -> Response:
+        change = self.get_object()
+        found = queries.conflicts_with([change], user=self.actor)
+        return Response(ConflictAnswer(found, many=True).data)
+
+
+def _risk(change: ChangeRequest) -> dict[str, Any]:
+    asked, last = queries.questionnaire(), queries.last_assessment(change)
+    facts = {name: getattr(last, name, None) for name in ("answers", "score", "level", "at")}
+    return {
+        **facts,
+        "risk": change.risk,
+        "questionnaire": asked.version,
+        "questions": asked.questions,
+        "thresholds": asked.thresholds,
+        "by": last.by.username if last else None,
+        "rules": queries.rules_about(change),
+    }
 
 
 def _name_components(fields: dict[str, Any], product: Product) -> None:

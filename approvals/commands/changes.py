@@ -1,30 +1,42 @@
-"""Change requests: written, edited, and moved by the transitions that are more than a `fire`."""
+"""Change requests: written and edited, alone and as part of releases."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any
 
 from approvals import policies, queries
-from approvals.commands.rounds import ask, rate, withdraw
+from approvals.commands.change_conflicts import refresh_conflicts
+from approvals.commands.rounds import withdraw
 from approvals.models import ChangeRequest
 from approvals.models.change import by_requester_or_manager
+from approvals.models.change_model import TEMPLATE
 from releasemgmt.accounts import roles
-from releasemgmt.accounts.commands import system
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product
 from releasemgmt.releases.commands import material
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow import fsm
-from releasemgmt.workflow.commands import command, create, edit, fire, lock, permit, record
+from releasemgmt.workflow.commands import command, create, edit, lock, permit, record
 from releasemgmt.workflow.errors import Conflict, Invalid, WrongState
 
 State = ChangeRequest.State
 EDITABLE = (State.DRAFT, State.ASSESSMENT, State.AUTHORIZATION, State.SCHEDULED)
 #: Fields that are held against each other.
-CHECKED = ("type", "title", "planned_start", "planned_end", "outage_expected", "outage_minutes")
+CHECKED = (
+    "type",
+    "model",
+    "title",
+    "planned_start",
+    "planned_end",
+    "outage_expected",
+    "outage_minutes",
+    "incident_reference",
+)
+#: Fields that say which way it goes.
+WAY = ("type", "model")
 Members = Collection[Any]
 #: A change joins or leaves a release before that reaches users.
 IN_FLIGHT = (Release.State.PLANNED, Release.State.BUILT, Release.State.INTEGRATION_TESTED, Release.State.ACCEPTED)
@@ -44,6 +56,7 @@ def create_change(
         permit(actor, product, roles.edit_records, to="write change requests")
         members = _take_members(fields)
         fields["requested_by"] = fields.get("requested_by") or actor
+        _take_template(fields)
         change = ChangeRequest(product=product, created_by=actor, **fields)
         _check(change, {}, members, releases)
         data = {name: _keys(rows) for name, rows in members.items()}
@@ -51,7 +64,7 @@ def create_change(
         for name, rows in members.items():
             getattr(change, name).set(rows)
         if releases:
-            with _protecting(change, releases, void_signoffs=void_signoffs):
+            with protecting(change, releases, void_signoffs=void_signoffs):
                 _ride_with(change, releases, actor=actor, now=now)
         return change
 
@@ -64,78 +77,24 @@ def edit_change(
         change = lock(change)
         is_draft = change.state == State.DRAFT
         permit(actor, change, roles.edit_records if is_draft else by_requester_or_manager, to=f"edit {change}")
-        _check_editable(change)
+        check_editable(change)
         changes = dict(changes)
         releases: Collection[Release] | None = changes.pop("releases", None)
         members = _take_members(changes)
+        _take_template(changes, change)
         _check(change, changes, members, releases or ())
-        with _protecting(change, releases or (), void_signoffs=void_signoffs):
+        with protecting(change, releases or (), void_signoffs=void_signoffs):
             change = edit(change, actor=actor, changes=changes)
             for name, rows in members.items():
                 _set_members(change, name, rows, actor=actor)
             if releases is not None:
                 _ride_with(change, releases, actor=actor, now=now)
+            refresh_conflicts(change, now=now)
         return change
-
-
-def submit(change: ChangeRequest, *, actor: User, now: datetime) -> ChangeRequest:
-    """Hand a written request in."""
-    return fire(change, "submit", actor=actor, now=now)
-
-
-def assess(change: ChangeRequest, *, actor: User, now: datetime, **fields: Any) -> ChangeRequest:
-    """Rate the risk and ask for authorization: by a round of its own, or by that of the release it rides with."""
-    with command():
-        change = lock(change)
-        releases = [lock(release) for release in queries.carriers(change)]
-        if fsm.find(change, "assess") is None:
-            return fire(change, "assess", actor=actor, now=now, **fields)
-        change = rate(change, (), actor=actor)
-        change = fire(change, "assess", actor=actor, now=now, **fields)
-        if not releases:
-            ask(change, (), actor=actor, now=now)
-        elif any(queries.is_signed_off(release) for release in releases):
-            change = fire(change, "authorize", actor=system(), on_behalf_of=actor, now=now)
-        return change
-
-
-def revise(change: ChangeRequest, *, actor: User, now: datetime, **fields: Any) -> ChangeRequest:
-    """Back to draft, with a reason; its round is withdrawn."""
-    with command():
-        change = fire(change, "revise", actor=actor, now=now, **fields)
-        withdraw(change, actor=actor, now=now)
-        return change
-
-
-def cancel(change: ChangeRequest, *, actor: User, now: datetime, **fields: Any) -> ChangeRequest:
-    """Give a request up, with a reason; its round is withdrawn."""
-    with command():
-        change = fire(change, "cancel", actor=actor, now=now, **fields)
-        withdraw(change, actor=actor, now=now)
-        return change
-
-
-def close(change: ChangeRequest, *, actor: User, now: datetime, review: str = "", **fields: Any) -> ChangeRequest:
-    """End a change's life, with the review where one is given."""
-    with command():
-        change = lock(change)
-        if review.strip() and (arrow := fsm.find(change, "close")):
-            permit(actor, change, arrow.allow, to="review changes")
-            change = edit(change, actor=actor, changes={"review": review}, kind="review")
-        return fire(change, "close", actor=actor, now=now, **fields)
-
-
-#: The transitions that are more than a `fire`; faces ask here first.
-TRANSITIONS: Mapping[str, Callable[..., ChangeRequest]] = {
-    "assess": assess,
-    "revise": revise,
-    "cancel": cancel,
-    "close": close,
-}
 
 
 @contextmanager
-def _protecting(change: ChangeRequest, joined: Collection[Release], *, void_signoffs: bool) -> Iterator[None]:
+def protecting(change: ChangeRequest, joined: Collection[Release], *, void_signoffs: bool) -> Iterator[None]:
     """Around an edit: the votes on the change, on the releases it rides with and on those it joins."""
     rides = queries.carriers(change)
     releases = {release: lock(release) for release in sorted({*rides, *joined}, key=lambda each: each.pk)}
@@ -175,6 +134,14 @@ def _set_members(change: ChangeRequest, name: str, rows: Members, *, actor: User
         record(change, "approvals.changerequest.edit", actor=actor, data=data, revise=True)
 
 
+def _take_template(fields: dict[str, Any], change: ChangeRequest | None = None) -> None:
+    """Where a model is named and a text is not, it is the model's."""
+    if model := fields.get("model"):
+        for name in TEMPLATE:
+            said = fields.get(name, getattr(change, name, ""))
+            fields[name] = said if said.strip() else getattr(model, name)
+
+
 def _take_members(fields: dict[str, Any]) -> dict[str, Members]:
     return {name: fields.pop(name) for name in ("components", "environments") if name in fields}
 
@@ -183,8 +150,15 @@ def _keys(rows: Members) -> list[str]:
     return sorted(row.key for row in rows)
 
 
-def _check_editable(change: ChangeRequest) -> None:
-    if change.state not in EDITABLE:
+def is_editable(change: ChangeRequest) -> bool:
+    """Whether what it says can change: until work on it begins, and until it is closed where that is told later."""
+    told_afterwards = change.state == State.REVIEW and queries.needs_retrospective(change)
+    return change.state in EDITABLE or told_afterwards
+
+
+def check_editable(change: ChangeRequest) -> None:
+    """Refuse to change what is carried out already."""
+    if not is_editable(change):
         allowed = [arrow.name for arrow in fsm.leaving(change)]
         raise WrongState(f"{change} is {change.get_state_display().lower()}; what it says is fixed.", allowed=allowed)
 
@@ -196,6 +170,7 @@ def _check(
     product = change.product
     used = set(product.environments.all()) if members.get("environments") else set()
     errors = policies.change_errors({name: changes.get(name, getattr(change, name)) for name in CHECKED})
+    errors |= _way_errors(change, changes)
     if "risk" in changes and policies.risk(change.risk, changes["risk"]) != changes["risk"]:
         errors["risk"] = "Risk may be raised by people, never lowered."
     if any(component.product_id != product.pk for component in members.get("components", ())):
@@ -206,3 +181,13 @@ def _check(
         errors["releases"] = f"Name releases of {product.key}."
     if errors:
         raise Invalid(errors)
+
+
+def _way_errors(change: ChangeRequest, changes: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with the type and the model: they say which way it goes, and are fixed once it is handed in."""
+    way = {name: changes.get(name, getattr(change, name)) for name in WAY}
+    if change.state != State.DRAFT and any(value != getattr(change, name) for name, value in way.items()):
+        raise Conflict(f"{change} was handed in as what it is; revise it to make it something else.", code="way_fixed")
+    model = way["model"]
+    strange = model is not None and model.product_id not in (None, change.product_id)
+    return {"model": f"{model.number} is not for {change.product.key}."} if strange else {}

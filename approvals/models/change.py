@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from approvals.models.change_model import ChangeModel
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Scope, User
 from releasemgmt.catalog.models import Component, Environment, Product
 from releasemgmt.releases.models import Release, Risk
 from releasemgmt.workflow.errors import Invalid
-from releasemgmt.workflow.fsm import Allow, engine_only, state_field, transition
+from releasemgmt.workflow.fsm import Allow, Computed, engine_only, state_field, transition
 from releasemgmt.workflow.models import StatefulModel
 
 
@@ -46,14 +48,32 @@ class ChangeQuerySet(models.QuerySet["ChangeRequest"]):
 
     def riding_with(self, release: Release) -> ChangeQuerySet:
         """Those that a release's round decides about, in the order of locks."""
-        return self.filter(releases=release).order_by("pk")
+        return self.filter(releases=release).select_related("model").order_by("pk")
+
+    def live(self) -> ChangeQuerySet:
+        """Those that are handed in and not carried out yet: what can get in the way of each other."""
+        return self.filter(state__in=LIVE)
+
+    def overlapping(self, starts_at: datetime, ends_at: datetime) -> ChangeQuerySet:
+        """Those planned for some time between these; an interval ends before its end."""
+        return self.filter(planned_start__lt=ends_at, planned_end__gt=starts_at)
+
+    def owing_retrospective(self, now: datetime) -> ChangeQuerySet:
+        """Those whose retrospective is overdue unless it is approved; few at any time."""
+        states = [ChangeRequest.State.IMPLEMENTATION, ChangeRequest.State.REVIEW]
+        return self.filter(retrospective_due_at__lte=now, state__in=states).order_by("pk")
+
+
+def _where_submitted(change: ChangeRequest) -> str:
+    """An emergency is asked for at once, a standard change was approved with its model."""
+    return str(SUBMITTED[Type(change.type)])
 
 
 class ChangeRequest(StatefulModel):
     """A proposal to change a product: assessed, authorised by a round of approval, implemented, reviewed."""
 
     NUMBER_PREFIX = "CHG"
-    locked_with = ("product",)
+    locked_with = ("product", "model")
 
     class State(models.TextChoices):
         DRAFT = "draft", "Draft"
@@ -77,6 +97,10 @@ class ChangeRequest(StatefulModel):
 
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="changes")
     type = models.CharField(max_length=10, choices=Type.choices, default=Type.NORMAL)
+    #: The recipe that a standard change follows.
+    model = models.ForeignKey(
+        ChangeModel, on_delete=models.PROTECT, null=True, blank=True, related_name="changes", db_index=False
+    )
     state = state_field(default=State.DRAFT, choices=State.choices)
     title = models.CharField(max_length=200)
     justification = models.TextField(blank=True)
@@ -104,6 +128,9 @@ class ChangeRequest(StatefulModel):
     review = models.TextField(blank=True)
     #: Carried out before anybody authorised it.
     unauthorised = models.BooleanField(default=False, editable=False)
+    #: Until when those who were not asked before look back at what was acted on first, and since when they are late.
+    retrospective_due_at = models.DateTimeField(null=True, blank=True, editable=False)
+    retrospective_missed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = ChangeQuerySet.as_manager()
 
@@ -116,20 +143,46 @@ class ChangeRequest(StatefulModel):
             models.CheckConstraint(
                 condition=Q(outage_minutes=None) | Q(outage_expected=True), name="outage_has_a_length_if_expected"
             ),
+            models.CheckConstraint(condition=Q(model=None) | Q(type="standard"), name="standard_changes_have_models"),
         ]
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="change_list"),
             models.Index(fields=["state", "-created_at", "-id"], name="change_list_by_state"),
             models.Index(fields=["product", "-created_at", "-id"], name="change_list_by_product"),
+            models.Index(fields=["state", "planned_end"], name="change_interval"),
+            models.Index(fields=["model", "-id"], name="change_of_model"),
+            models.Index(
+                fields=["retrospective_due_at"],
+                condition=Q(retrospective_due_at__isnull=False),
+                name="change_owes_retrospective",
+            ),
         ]
 
     @property
     def owning_team_id(self) -> int | None:
         return self.product.team_id
 
-    @transition(source=State.DRAFT, target=State.ASSESSMENT, allow=by_requester, label="Submit")
+    @transition(
+        source=State.DRAFT,
+        target=Computed(_where_submitted, (State.ASSESSMENT, State.SCHEDULED, State.AUTHORIZATION)),
+        allow=by_requester,
+        label="Submit",
+    )
     def submit(self) -> None:
-        """Its plans are written down; it asks to be assessed."""
+        """It is written down: a normal one is assessed, a standard one scheduled, an emergency asked for at once."""
+
+    @transition(
+        source=State.DRAFT,
+        target=State.REVIEW,
+        allow=roles.record_changes,
+        label="Record",
+        optional=("outcome",),
+    )
+    def record(self, outcome: str = "") -> None:
+        """It was carried out already: by nobody's leave, or as an emergency that was acted on first."""
+        self.unauthorised = self.type != self.Type.EMERGENCY
+        if outcome:
+            self._end(outcome)
 
     @transition(source=State.ASSESSMENT, target=State.AUTHORIZATION, allow=roles.manage_releases, label="Assess")
     def assess(self) -> None:
@@ -166,6 +219,9 @@ class ChangeRequest(StatefulModel):
     )
     def finish(self, outcome: str) -> None:
         """The work on it has ended, well or not."""
+        self._end(outcome)
+
+    def _end(self, outcome: str) -> None:
         if outcome not in self.Outcome.values:
             raise Invalid({"outcome": f"Choose one of {', '.join(self.Outcome.values)}."})
         self.outcome = outcome
@@ -190,3 +246,10 @@ class ChangeRequest(StatefulModel):
     )
     def cancel(self, reason: str) -> None:
         """It will not be carried out."""
+
+
+State, Type = ChangeRequest.State, ChangeRequest.Type
+#: Where submitting leads.
+SUBMITTED = {Type.NORMAL: State.ASSESSMENT, Type.STANDARD: State.SCHEDULED, Type.EMERGENCY: State.AUTHORIZATION}
+#: Handed in and not carried out yet.
+LIVE = (State.ASSESSMENT, State.AUTHORIZATION, State.SCHEDULED, State.IMPLEMENTATION)

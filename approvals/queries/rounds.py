@@ -1,150 +1,120 @@
-"""How a round stands: computed at every use from the content, the votes, the roles and the conflicts of now."""
+"""Rounds: the one that counts for a subject, how it stands, and why a sign-off does not hold."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
-from django.db.models import QuerySet
+from django.conf import settings
+from django.utils.module_loading import import_string
 
 from approvals import policies
-from approvals.models import ApprovalRound, ChangeRequest, Vote
-from approvals.policies import Verdict
-from approvals.queries.content import Subject, carriers, content, riding
-from approvals.queries.voters import Conflicts, conflicts, electorate
-from releasemgmt.accounts.models import Role, User
+from approvals.models import ApprovalRound, ChangeRequest, Condition, Model, Subject, Vote, subject_field
+from approvals.models.round import CHANGE_STATE, RELEASE_STATES, RETROSPECTIVE_STATE
+from approvals.queries.content import carriers, content, inheriting, riding
+from approvals.queries.seats import claims, seats_of
+from approvals.queries.standing import Standing
+from approvals.queries.voters import conflicts, delegations, electorate
+from releasemgmt.accounts.models import Role
+from releasemgmt.catalog.models import Product
 from releasemgmt.releases.models import Release
+from releasemgmt.workflow.commands import while_reading
 from releasemgmt.workflow.gates import Blocker
 
-#: Where a release's round can be opened, and takes votes.
-RELEASE_STATES = (
-    Release.State.INTEGRATION_TESTED,
-    Release.State.ACCEPTED,
-    Release.State.DEPLOYED,
-    Release.State.CLOSED,
-)
-#: The same for a change's own round.
-CHANGE_STATES = (ChangeRequest.State.AUTHORIZATION,)
 MANAGER = Role.RELEASE_MANAGER.value
 
 
-@dataclass
-class Standing:
-    """A round as it stands now. `votes` are those not revoked; whether one counts is a matter of now."""
-
-    round: ApprovalRound
-    content: Mapping[str, Any]
-    people: Mapping[User, frozenset[str]]
-    conflicts: Conflicts
-    votes: list[Vote] = field(default_factory=list)
-
-    @cached_property
-    def digest(self) -> str:
-        """The digest of the subject's content now."""
-        return policies.digest(self.content)
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether the subject is no longer what the round is about."""
-        return self.round.digest != self.digest
-
-    @property
-    def eligible(self) -> dict[int, frozenset[str]]:
-        """person → roles, of those who may vote now."""
-        return {person.pk: roles for person, roles in self.people.items() if person.pk not in self.conflicts}
-
-    @property
-    def counting(self) -> list[Vote]:
-        """The votes that count: for the present content, by people who may vote now."""
-        eligible = self.eligible
-        return [vote for vote in self.votes if vote.digest == self.digest and vote.voter_id in eligible]
-
-    @property
-    def verdict(self) -> Verdict:
-        """What the votes that count amount to."""
-        votes = {vote.voter_id: vote.decision for vote in self.counting}
-        return policies.tally(self.round.stages, votes=votes, eligible=self.eligible)
-
-    @property
-    def missing(self) -> dict[str, int]:
-        """How many approvals of each role are missing."""
-        eligible = self.eligible
-        approving = {
-            vote.voter_id: eligible[vote.voter_id] for vote in self.counting if vote.decision == Vote.Decision.APPROVE
-        }
-        return policies.missing(self.round.stages, approving)
-
-    @property
-    def undecided(self) -> list[User]:
-        """Those who may vote and have not."""
-        voted = {vote.voter_id for vote in self.votes}
-        return [person for person in self.people if person.pk in self.eligible and person.pk not in voted]
-
-    def reasons_against(self, person: User) -> Sequence[str]:
-        """Why this person may not judge."""
-        return self.conflicts.get(person.pk, ())
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is open, for what the subject is now."""
-        return self.round.state == ApprovalRound.State.OPEN and not self.is_stale
-
-    @property
-    def holds(self) -> bool:
-        """Whether it was approved, and still is for the content, by the votes that count now."""
-        return self.round.state == ApprovalRound.State.APPROVED and self.verdict == Verdict.APPROVED
-
-    @property
-    def quorum_unreachable(self) -> bool:
-        """Whether too few people are left who could approve."""
-        return self.verdict == Verdict.UNREACHABLE
-
-    @property
-    def changed(self) -> dict[str, list[Any]]:
-        """What differs now from what the round is about."""
-        return policies.diff(self.round.content, self.content)
-
-
 def takes_votes(subject: Subject) -> bool:
-    """Whether the subject is in a state in which its round could be opened."""
-    return subject.state in (CHANGE_STATES if isinstance(subject, ChangeRequest) else RELEASE_STATES)
+    """Whether the subject is in a state in which a round on it could be opened."""
+    if isinstance(subject, ChangeRequest):
+        late = subject.state == RETROSPECTIVE_STATE and needs_retrospective(subject)
+        return late or subject.state == CHANGE_STATE
+    return isinstance(subject, Model) or subject.state in RELEASE_STATES
+
+
+def needs_retrospective(change: ChangeRequest) -> bool:
+    """Whether it was acted on before there was time to ask everybody."""
+    return change.type == ChangeRequest.Type.EMERGENCY or change.unauthorised
 
 
 def current_round(subject: Subject) -> ApprovalRound | None:
-    """The subject's newest round, however it ended."""
-    return ApprovalRound.objects.about(subject).select_related("opened_by").first()
+    """The subject's newest round of the kind that its state asks for, however it ended."""
+    return ApprovalRound.objects.in_question(subject).select_related("opened_by").first()
 
 
 def standing(round: ApprovalRound, *, subject: Subject, changes: Sequence[ChangeRequest] | None = None) -> Standing:
-    """How the round stands; `changes` are the riding ones, if they are read already. At most eight statements."""
+    """How the round stands; `changes` are the riding ones, if they are read already. At most nine statements."""
+    setattr(round, subject_field(subject), subject)
+    return while_reading(("standing", round.pk), lambda: _standing(round, subject, changes))
+
+
+def _standing(round: ApprovalRound, subject: Subject, changes: Sequence[ChangeRequest] | None) -> Standing:
     changes = riding(subject) if changes is None else changes
-    setattr(round, "change" if isinstance(subject, ChangeRequest) else "release", subject)
-    people = electorate(round)
+    held = claims(round.stages)
+    people = seats_of(held, subject.owning_team_id, at=round.opened_at)
+    given = delegations(round, people)
     return Standing(
         round=round,
         content=content(subject, changes=changes),
+        claims=held,
         people=people,
-        conflicts=conflicts(round, people, changes=changes),
-        votes=list(round.votes.filter(revoked_at=None).select_related("voter")),
+        conflicts=conflicts(round, {*people, *(each.delegate for each in given)}, changes=changes),
+        delegations=given,
+        votes=list(round.votes.filter(revoked_at=None).select_related("voter", "on_behalf_of")),
     )
 
 
-def sign_off_blockers(release: Release, *, now: datetime) -> list[Blocker]:
-    """Why the release's sign-off does not hold; empty where an approved round for the present content does."""
-    return _blockers(release)
+def voters_of(round: ApprovalRound, changes: Sequence[ChangeRequest]) -> policies.People:
+    """Those who may vote in a round, whether it is saved already or not."""
+    people = electorate(round)
+    barred = conflicts(round, people, changes=changes)
+    return {person.pk: seats for person, seats in people.items() if person.pk not in barred}
+
+
+def too_late(stands: Standing, *, changes: Sequence[ChangeRequest], now: datetime) -> str:
+    """Why the quorum can't be reached before the planned start; empty where it can, or nothing is to start any more."""
+    round, subject = stands.round, stands.round.subject
+    if round.state != ApprovalRound.State.OPEN or round.retrospective or isinstance(subject, Model):
+        return ""
+    if stands.quorum_unreachable:
+        return "Too few people are left who could approve."
+    starts = [subject.planned_start, *(change.planned_start for change in changes)]
+    if isinstance(subject, Release):
+        starts += [import_string(path)(subject) for path in settings.PLANNED_STARTS]
+    planned = min((start for start in starts if start), default=None)
+    if planned is not None and planned <= now:
+        return f"It was planned for {planned:%Y-%m-%d %H:%M %Z}, which has passed."
+    return ""
+
+
+def conditions_of(subject: Subject) -> list[Condition]:
+    """What voters asked for in the round that counts, met or not. Two statements."""
+    round = current_round(subject)
+    if round is None:
+        return []
+    asked = Condition.objects.filter(vote__round=round, vote__revoked_at=None)
+    return list(asked.select_related("vote__round", "vote__voter", "vote__on_behalf_of", "met_by"))
+
+
+def open_conditions(subject: Subject) -> list[Condition]:
+    """Those of them that nobody has met yet."""
+    return [condition for condition in conditions_of(subject) if condition.met_at is None]
 
 
 def is_signed_off(subject: Subject) -> bool:
     """Whether an approved round for the present content holds."""
-    return not _blockers(subject)
+    return not round_blockers(subject, current_round(subject))
 
 
-def live_votes(subject: Subject) -> list[dict[str, Any]]:
-    """The votes that count for the present content of a record, and of the releases it rides with, as JSON."""
-    subjects: list[Subject] = [subject]
+def has_retrospective(change: ChangeRequest) -> bool:
+    """Whether the retrospective of a change that needs one was approved and holds."""
+    return change.state == RETROSPECTIVE_STATE and is_signed_off(change)
+
+
+def live_votes(subject: Subject | Product) -> list[dict[str, Any]]:
+    """The votes that count for the present content of a record, and of the releases it is part of, as JSON."""
+    subjects: list[Subject] = inheriting(subject) if isinstance(subject, Product) else [subject]
     if isinstance(subject, ChangeRequest):
         subjects += carriers(subject)
     return [_as_json(vote, each) for each in subjects for vote in _counting(each)]
@@ -152,7 +122,8 @@ def live_votes(subject: Subject) -> list[dict[str, Any]]:
 
 def changed_since_last(round: ApprovalRound) -> dict[str, list[Any]]:
     """What differs from the content of the round before it; nothing where it is the first."""
-    before = ApprovalRound.objects.about(round.subject).filter(pk__lt=round.pk).first()
+    earlier = ApprovalRound.objects.about(round.subject).filter(pk__lt=round.pk)
+    before = earlier.filter(retrospective=round.retrospective).first()
     return policies.diff(before.content, round.content) if before else {}
 
 
@@ -162,14 +133,8 @@ def content_signed(subject: Subject, digest: str) -> Mapping[str, Any] | None:
     return known.content if known else None
 
 
-def votable() -> QuerySet[ApprovalRound]:
-    """The open rounds whose subject is in a state in which they take votes."""
-    rounds = ApprovalRound.objects.open()
-    return rounds.filter(release__state__in=RELEASE_STATES) | rounds.filter(change__state__in=CHANGE_STATES)
-
-
 def _counting(subject: Subject) -> list[Vote]:
-    round = ApprovalRound.objects.about(subject).standing().first()
+    round = ApprovalRound.objects.in_question(subject).standing().first()
     if round is None or not round.votes.filter(revoked_at=None).exists():
         return []
     return standing(round, subject=subject).counting
@@ -180,8 +145,8 @@ def _as_json(vote: Vote, subject: Subject) -> dict[str, Any]:
     return facts | {"decision": vote.decision, "at": vote.at.isoformat()}
 
 
-def _blockers(subject: Subject) -> list[Blocker]:
-    round = current_round(subject)
+def round_blockers(subject: Subject, round: ApprovalRound | None) -> list[Blocker]:
+    """Why the record's newest round does not hold; empty where it was approved for the present content and still is."""
     if round is None:
         return [Blocker("no_sign_off", f"Nobody was asked to sign {subject} off; open a round.", (MANAGER,))]
     now = standing(round, subject=subject)
@@ -194,8 +159,11 @@ def _blockers(subject: Subject) -> list[Blocker]:
         return [Blocker("sign_off_stale", f"{subject} changed since its round opened ({fields}).", (MANAGER,))]
     if now.quorum_unreachable:
         return [Blocker("quorum_unreachable", f"Too few people are left who may sign {subject} off.", (MANAGER,))]
-    roles = tuple(role for role, count in now.missing.items() if count)
     if round.state == ApprovalRound.State.OPEN:
-        needed = " and ".join(f"{count} {role.replace('_', ' ')}" for role, count in now.missing.items() if count)
-        return [Blocker("sign_off_open", f"Approvals are missing: {needed}.", roles)]
+        empty = {name: count for name, count in now.missing.items() if count}
+        needed = " and ".join(f"{count} {policies.words(name)}" for name, count in empty.items())
+        return [Blocker("sign_off_open", f"Approvals are missing: {needed}.", tuple(empty))]
+    if round.state == ApprovalRound.State.EXPIRED:
+        reason = f"The sign-off of {subject} expired unanswered; open the next round."
+        return [Blocker("sign_off_expired", reason, (MANAGER,))]
     return [Blocker("sign_off_lost", f"Too few votes on {subject} still count; open the next round.", (MANAGER,))]

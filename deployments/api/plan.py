@@ -17,7 +17,9 @@ from rest_framework.response import Response
 from deployments import commands
 from deployments.api.fields import ReleaseFilter
 from deployments.models import DeploymentPlan, DeploymentTask
+from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Scope, Team, User
+from releasemgmt.accounts.queries import colleagues
 from releasemgmt.releases.api.fields import EnvironmentField, NamedField, ReleaseField
 from releasemgmt.web.api import InstantField, RecordSerializer, StatefulViewSet, StrictSerializer
 
@@ -26,13 +28,13 @@ MAX_MINUTES = 60 * 24 * 365
 
 
 class AssigneeField(NamedField):
-    """A person by user name, or a team by key."""
+    """A person by user name, or a team by key, as far as the caller sees them."""
 
     what = "user or team"
 
     def find(self, name: str, user: User) -> User | Team | None:
-        person = User.objects.filter(username=name, is_active=True).exclude(kind=User.Kind.SYSTEM).first()
-        return person or Team.objects.filter(key=name).first()
+        person = colleagues(user).filter(username=name).first()
+        return person or roles.visible_to(user, Team.objects.filter(key=name), team="pk").first()
 
 
 class TaskBody(StrictSerializer):

@@ -1,24 +1,53 @@
 """What can be done with plans, their tasks and deployments, one noun a file."""
 
+from deployments.commands.overrides import (
+    DECISIONS,
+    approve_override,
+    decline_override,
+    edit_override,
+    request_override,
+    withdraw_override,
+)
 from deployments.commands.plans import TaskDraft, create_plan, edit_plan
 from deployments.commands.reports import report_deployment
 from deployments.commands.running import TRANSITIONS, fail, finish_plans, reschedule, start, start_due_plans
+from deployments.commands.stops import agree_to_resume, stop_line
 from deployments.commands.tasks import STEPS, fail_task, finish_task, retry_task, skip_task
+from deployments.commands.windows import (
+    WINDOW_TRANSITIONS,
+    create_window,
+    edit_window,
+    lay_out_windows,
+    preview_window,
+)
 
 __all__ = [
+    "DECISIONS",
     "STEPS",
     "TRANSITIONS",
     "TaskDraft",
+    "WINDOW_TRANSITIONS",
+    "agree_to_resume",
+    "approve_override",
     "create_plan",
+    "create_window",
+    "decline_override",
+    "edit_override",
     "edit_plan",
+    "edit_window",
     "fail",
     "fail_task",
     "finish_plans",
     "finish_task",
+    "lay_out_windows",
+    "preview_window",
     "report_deployment",
+    "request_override",
     "reschedule",
     "retry_task",
     "skip_task",
     "start",
     "start_due_plans",
+    "stop_line",
+    "withdraw_override",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
+from approvals.commands import finish, implement
 from approvals.models import ChangeRequest
 from approvals.queries import riding
 from deployments.models import Deployment
@@ -30,20 +31,14 @@ def implement_changes(
     """Begin the release's changes that are scheduled; a closed gate refuses, or leaves that change where it is."""
     for change in _riding(release, ChangeRequest.State.SCHEDULED):
         if not (leave_blocked and blockers(change, "implement", now=now)):
-            fire(change, "implement", actor=system(), on_behalf_of=on_behalf_of, now=now)
+            implement(change, actor=system(), on_behalf_of=on_behalf_of, now=now)
 
 
 def finish_changes(release: Release, *, now: datetime, on_behalf_of: User | None) -> None:
     """End the release's changes that are being implemented: they went well."""
     for change in _riding(release, ChangeRequest.State.IMPLEMENTATION):
-        fire(
-            change,
-            "finish",
-            actor=system(),
-            on_behalf_of=on_behalf_of,
-            now=now,
-            outcome=ChangeRequest.Outcome.SUCCESSFUL,
-        )
+        outcome = ChangeRequest.Outcome.SUCCESSFUL
+        finish(change, actor=system(), on_behalf_of=on_behalf_of, now=now, outcome=outcome)
 
 
 def reach_production(deployment: Deployment, *, now: datetime, on_behalf_of: User | None) -> None:

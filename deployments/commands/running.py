@@ -9,7 +9,9 @@ import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
+from approvals.queries import signed_off_by
 from deployments.commands.outcomes import finish_changes, implement_changes, lock_changes, reach_production
+from deployments.commands.overrides import use_override
 from deployments.commands.tasks import begin_tasks, put_back_tasks
 from deployments.gates import environment_busy
 from deployments.models import DeployedBuild, Deployment, DeploymentPlan
@@ -31,12 +33,14 @@ def start(plan: DeploymentPlan, *, actor: User, now: datetime, on_behalf_of: Use
     with command():
         plan = _lock_with_release(plan)
         is_fresh = fsm.find(plan, "start") is not None
-        plan = fire(plan, "start", actor=actor, on_behalf_of=on_behalf_of, now=now)
+        behind = signed_off_by(plan.release, now=now) if is_fresh and plan.environment.is_production else {}
+        plan = fire(plan, "start", actor=actor, on_behalf_of=on_behalf_of, now=now, data=behind)
         if is_fresh:
             _take_environment(plan, now=now)
             begin_tasks(plan, now=now)
             if plan.environment.is_production:
                 implement_changes(plan.release, now=now, on_behalf_of=on_behalf_of or actor)
+            use_override(plan, actor=actor, on_behalf_of=on_behalf_of, now=now)
         return plan
 
 

@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef
 
 from deployments.models import DeploymentPlan, DeploymentTask
 from releasemgmt.accounts import roles
-from releasemgmt.accounts.models import Scope, User
+from releasemgmt.accounts.models import User
 from releasemgmt.workflow.commands import command, lock, record
 from releasemgmt.workflow.errors import Blocked, Invalid, NotPermitted, WrongState
 from releasemgmt.workflow.gates import Blocker
@@ -132,8 +132,8 @@ def _reach(task: DeploymentTask, name: str, *, actor: User, **required: str) -> 
 
 
 def may_work_on(task: DeploymentTask, actor: User) -> bool:
-    """Whether the task is the actor's, or the actor may deploy."""
-    return roles.deploy(actor, task.plan) or (actor.is_active and actor.has_scope(Scope.DEPLOY) and task.is_of(actor))
+    """Whether the task is the actor's, who is more than an auditor or administrator there; or the actor may deploy."""
+    return roles.deploy(actor, task.plan) or (task.is_of(actor) and roles.team_members(actor, task.plan))
 
 
 def _ahead_of(task: DeploymentTask) -> list[Blocker]:

@@ -4,21 +4,39 @@ from deployments.queries.outlook import Comparison, Replacement, Verdict, compar
 from deployments.queries.places import covering, ran_before, running_in, what_is_where
 from deployments.queries.plans import (
     deployers,
+    planned_start,
     planners,
+    plans_of,
     running_deployment,
     scheduled_by,
     ticked_last_by,
     whose_turn_it_is,
 )
+from deployments.queries.record import track_record
+from deployments.queries.windows import (
+    Clearance,
+    clearance,
+    judge,
+    line_stops,
+    times_ahead,
+    window_verdict,
+    windows_over,
+)
 
 __all__ = [
+    "Clearance",
     "Comparison",
     "Replacement",
     "Verdict",
+    "clearance",
     "comparison",
     "covering",
     "deployers",
+    "judge",
+    "line_stops",
+    "planned_start",
     "planners",
+    "plans_of",
     "ran_before",
     "readiness",
     "risk_facts",
@@ -26,6 +44,10 @@ __all__ = [
     "running_in",
     "scheduled_by",
     "ticked_last_by",
+    "times_ahead",
+    "track_record",
     "what_is_where",
     "whose_turn_it_is",
+    "window_verdict",
+    "windows_over",
 ]

@@ -11,10 +11,12 @@ from django.db.models import OuterRef, Q, Subquery
 from django.utils.module_loading import import_string
 
 from approvals.models import ChangeRequest
+from approvals.queries import riding
 from deployments.models import DeployedBuild, Deployment, DeploymentPlan
 from deployments.queries.places import running_in
 from releasemgmt.catalog.models import Component, Environment, Tier
 from releasemgmt.releases.models import Build, Commit, DefectLink, Release
+from releasemgmt.releases.queries import builds_of, defect_links
 from releasemgmt.workflow.gates import Blocker, answers
 
 
@@ -61,14 +63,14 @@ def comparison(release: Release, environment: Environment) -> Comparison:
         environment=environment,
         components=_replacements(release, running),
         commits=_commits_beyond(release, running),
-        changes=list(release.changes.order_by("pk")),
-        defects=list(release.defect_links.select_related("defect", "defect__component").order_by("defect_id")),
+        changes=riding(release),
+        defects=defect_links(release),
     )
 
 
 def _replacements(release: Release, running: Iterable[DeployedBuild]) -> list[Replacement]:
     there = {each.component: each for each in running}
-    brought = {build.component: build for build in release.builds.select_related("component")}
+    brought = {build.component: build for build in builds_of(release)}
     both = sorted({*there, *brought}, key=lambda component: component.key)
     return [Replacement(each, brought.get(each), there.get(each)) for each in both]
 
@@ -87,7 +89,7 @@ def _commits_beyond(release: Release, running: list[DeployedBuild]) -> list[Comm
         rows |= Q(first_release__released_at__gt=since)
     commits = {commit.sha: commit for commit in Commit.objects.filter(rows, product=release.product_id)}
     there = _reached({each.build.commit_sha for each in running}, commits)
-    new = _reached(release.builds.values_list("commit_sha", flat=True), commits) - there
+    new = _reached([build.commit_sha for build in builds_of(release)], commits) - there
     return sorted((commits[sha] for sha in new), key=lambda commit: (commit.committed_at, commit.pk), reverse=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -9,6 +10,8 @@ from django.db.models import Q, QuerySet
 from deployments.models import Deployment, DeploymentPlan, DeploymentTask
 from releasemgmt.accounts.models import Role, User
 from releasemgmt.notifications.queries import people_in
+from releasemgmt.releases.models import Release
+from releasemgmt.workflow.commands import while_reading
 from releasemgmt.workflow.models import Event
 from releasemgmt.workflow.queries import timeline
 
@@ -16,6 +19,19 @@ from releasemgmt.workflow.queries import timeline
 def running_deployment(plan: DeploymentPlan) -> Deployment | None:
     """The attempt that is going on."""
     return plan.deployments.running().first()
+
+
+def planned_start(release: Release) -> datetime | None:
+    """When the release is to go to production first, by its plans."""
+    ahead = (DeploymentPlan.State.DRAFT, DeploymentPlan.State.READY, DeploymentPlan.State.SCHEDULED)
+    plans = [plan for plan in plans_of(release) if plan.environment.is_production and plan.state in ahead]
+    return min((plan.planned_start for plan in plans), default=None)
+
+
+def plans_of(release: Release) -> list[DeploymentPlan]:
+    """Its plans with their environments, by planned start. One statement."""
+    plans = release.plans.select_related("environment").order_by("planned_start", "pk")
+    return while_reading(("plans", release.pk), lambda: list(plans))
 
 
 def scheduled_by(plan: DeploymentPlan) -> User | None:

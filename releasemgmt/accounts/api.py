@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.module_loading import import_string
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -69,12 +70,11 @@ class MeAnswer(serializers.Serializer[Any]):
 
     @extend_schema_field(RoleAnswer(many=True))
     def get_roles(self, user: User) -> Any:
-        held = user.role_assignments.select_related("team").order_by("role", "team__key")
-        return RoleAnswer(held, many=True).data
+        return RoleAnswer(user.roles_held(), many=True).data
 
     @extend_schema_field(OpenApproval(many=True))
     def get_open_approvals(self, user: User) -> Any:
-        return OpenApproval(import_string(settings.OPEN_APPROVALS)(user), many=True).data
+        return OpenApproval(import_string(settings.OPEN_APPROVALS)(user, timezone.now()), many=True).data
 
 
 class TeamViewSet(RecordViewSet):

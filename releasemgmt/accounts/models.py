@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.utils.crypto import salted_hmac
 
 from releasemgmt.workflow.commands import once
 from releasemgmt.workflow.models import Aggregate, time_zone_exists
@@ -62,7 +64,11 @@ class User(AbstractUser, Aggregate):
 
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.HUMAN)
     email = models.EmailField(blank=True)
+    #: Addresses of before; whoever wrote commits under one of them still has.
+    former_emails = models.JSONField(default=list, editable=False)
     time_zone = models.CharField(max_length=64, default="UTC", validators=[time_zone_exists])
+    #: Part of what a session must match; raised where every session has to end for good.
+    session_generation = models.PositiveIntegerField(default=0, editable=False)
     # Permissions come from roles; Django's own groups and permissions are not used.
     groups = None  # type: ignore[assignment]
     user_permissions = None  # type: ignore[assignment]
@@ -85,20 +91,23 @@ class User(AbstractUser, Aggregate):
     def number(self) -> str:
         return self.username
 
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Every e-mail address that the person has or had, in lower case."""
+        return frozenset(address.lower() for address in (self.email, *self.former_emails) if address)
+
     def roles_in(self, team_id: int | None) -> frozenset[str]:
         """The roles held in a team, the global ones included; asked once for a command."""
-        return frozenset(role for role, team in self._role_rows() if team is None or team == team_id)
+        return frozenset(held.role for held in self.roles_held() if held.team_id in (None, team_id))
 
     def roles_anywhere(self) -> frozenset[str]:
         """The roles held in any team or globally."""
-        return frozenset(role for role, _team in self._role_rows())
+        return frozenset(held.role for held in self.roles_held())
 
     def visible_team_ids(self) -> frozenset[int] | None:
         """The teams whose records this user sees; None means every team's."""
-        rows = self._role_rows()
-        if self.kind == self.Kind.SYSTEM or any(team is None for _role, team in rows):
-            return None
-        return frozenset(team for _role, team in rows if team is not None)
+        teams = {held.team_id for held in self.roles_held()}
+        return None if self.kind == self.Kind.SYSTEM or None in teams else frozenset(filter(None, teams))
 
     def sees(self, obj: Aggregate) -> bool:
         """Whether the record is visible to this user; to others it does not exist."""
@@ -107,10 +116,16 @@ class User(AbstractUser, Aggregate):
 
     def may_comment_on(self, obj: Aggregate) -> bool:
         """Whoever sees a record may comment on it, those who are auditors only excepted."""
-        return bool(self.roles_in(obj.owning_team_id) - {Role.AUDITOR})
+        of_a_team = obj.owning_team_id is not None
+        return bool((self.roles_in(obj.owning_team_id) if of_a_team else self.roles_anywhere()) - {Role.AUDITOR})
 
     def has_scope(self, scope: str) -> bool:
         return scope in self.scopes
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What a session must match: it ends with the password, and with the generation of sessions."""
+        generation = f"{self.session_generation}:{self.password}"
+        return salted_hmac("releasemgmt.session", generation, secret=secret, algorithm="sha256").hexdigest()
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:
         """Django's own permissions are not used: commands ask roles, and each admin page declares what it needs."""
@@ -120,8 +135,10 @@ class User(AbstractUser, Aggregate):
         """Every person who is active may open the admin; each page filters what they see."""
         return self.is_active and self.kind == self.Kind.HUMAN
 
-    def _role_rows(self) -> list[tuple[str, int | None]]:
-        return once(("roles", self.pk), lambda: list(self.role_assignments.values_list("role", "team_id")))
+    def roles_held(self) -> list[RoleAssignment]:
+        """What the person holds, with the teams; asked once for a command, or a read."""
+        held = self.role_assignments.select_related("team").order_by("role", "team__key")
+        return once(("roles", self.pk), lambda: list(held))
 
 
 class RoleAssignment(models.Model):
@@ -132,6 +149,10 @@ class RoleAssignment(models.Model):
     team = models.ForeignKey(Team, on_delete=models.CASCADE, null=True, blank=True, related_name="role_assignments")
     granted_at = models.DateTimeField()
     granted_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    #: What gave it at a sign-in by the provider, and takes it away again; empty for what people granted.
+    mapping = models.ForeignKey(
+        "GroupMapping", on_delete=models.PROTECT, null=True, blank=True, related_name="role_assignments"
+    )
 
     class Meta:
         constraints = [
@@ -141,6 +162,126 @@ class RoleAssignment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_role_display()} in {self.team.name if self.team else 'every team'}"
+
+
+class Proposal(models.Model):
+    """Something that takes effect once a second person agrees; `bootstrap` where nobody else was there to ask."""
+
+    class State(models.TextChoices):
+        PROPOSED = "proposed", "Proposed"
+        ACCEPTED = "accepted", "Accepted"
+        DECLINED = "declined", "Declined"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PROPOSED, editable=False)
+    reason = models.TextField(blank=True)
+    #: Nobody for what a migration ships.
+    proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+", editable=False)
+    proposed_at = models.DateTimeField(null=True, editable=False)
+    decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+", editable=False)
+    decided_at = models.DateTimeField(null=True, editable=False)
+    bootstrap = models.BooleanField(default=False, editable=False)
+
+    class Meta:
+        abstract = True
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(bootstrap=True)
+                | Q(proposed_by__isnull=False, proposed_at__isnull=False)
+                & (
+                    Q(state="proposed", decided_by=None, decided_at=None)
+                    | ~Q(state="proposed") & Q(decided_by__isnull=False, decided_at__isnull=False)
+                ),
+                name="%(app_label)s_%(class)s_decided_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(bootstrap=True)
+                | Q(state="withdrawn")
+                | Q(decided_by=None)
+                | ~Q(decided_by=F("proposed_by")),
+                name="%(app_label)s_%(class)s_second_person",
+            ),
+        ]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits for somebody's decision."""
+        return self.state == self.State.PROPOSED
+
+    def decide(self, state: str, *, by: User, at: datetime) -> None:
+        """Note the outcome; `commands.settle` asks first whether this person may."""
+        self.state, self.decided_by, self.decided_at = state, by, at
+
+
+class RoleRequest(Proposal):
+    """A role that one administrator wants somebody to have and another one has to agree to."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="role_requests")
+    role = models.CharField(max_length=20, choices=Role.choices)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+
+    class Meta(Proposal.Meta):
+        constraints = [
+            *Proposal.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["user", "role", "team"], condition=Q(state="proposed"), name="role_asked_for_once"
+            ),
+            models.UniqueConstraint(
+                fields=["user", "role"], condition=Q(state="proposed", team=None), name="global_role_asked_for_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_role_display()} in {self.team.name if self.team else 'every team'} for {self.user}"
+
+    def as_data(self) -> Mapping[str, object]:
+        """What events say of it."""
+        team = self.team and self.team.key
+        return {"role": self.role, "team": team, "request": self.pk, "reason": self.reason}
+
+
+class GroupMapping(Proposal, Aggregate):
+    """A group of the identity provider whose members hold a role: in force once two administrators agree."""
+
+    group = models.CharField(max_length=200)
+    role = models.CharField(max_length=20, choices=[choice for choice in Role.choices if choice[0] != Role.SERVICE])
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    ended_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta(Proposal.Meta):
+        constraints = [
+            *Proposal.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["group", "role", "team"],
+                condition=Q(state__in=["proposed", "accepted"], ended_at=None),
+                name="group_mapped_once",
+            ),
+            models.UniqueConstraint(
+                fields=["group", "role"],
+                condition=Q(state__in=["proposed", "accepted"], ended_at=None, team=None),
+                name="group_mapped_globally_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group}: {self.get_role_display()} in {self.team.name if self.team else 'every team'}"
+
+    @property
+    def number(self) -> str:
+        return str(self)
+
+    @property
+    def owning_team_id(self) -> int | None:
+        return self.team_id
+
+    @property
+    def in_force(self) -> bool:
+        """Whether members of the group hold the role."""
+        return self.state == self.State.ACCEPTED and self.ended_at is None
+
+    def as_data(self) -> Mapping[str, object]:
+        """What events say of it."""
+        return {"group": self.group, "role": self.role, "team": self.team and self.team.key, "reason": self.reason}
 
 
 class ApiToken(models.Model):

@@ -38,6 +38,22 @@ class any_of:
         return actor.is_active and not actor.roles_anywhere().isdisjoint(self.roles)
 
 
+class anywhere(any_of):
+    """Allows whoever holds one of the roles in any team: for what belongs to none."""
+
+    def __call__(self, actor: User, obj: Aggregate) -> bool:
+        return actor.has_scope(self.scope) and self.somewhere(actor)
+
+
+class decided_by_record:
+    """An action that no role alone allows: what the record says, in words; the command that carries it out asks."""
+
+    def __init__(self, who: str, *, scope: str, action: str) -> None:
+        self.who = who
+        self.scope = scope
+        self.action = action
+
+
 CONTRIBUTOR, MANAGER, DEPLOYER = Role.CONTRIBUTOR, Role.RELEASE_MANAGER, Role.DEPLOYER
 
 edit_records = any_of(
@@ -52,10 +68,18 @@ advance_releases = any_of(
     MANAGER, Role.SERVICE, system=True, action="`build`, `pass_integration`, `rework` before acceptance"
 )
 manage_releases = any_of(MANAGER, action="`accept`, `cancel`, `close`, open a round, dispositions of defects")
+ask_pre_approval = anywhere(MANAGER, Role.ADMINISTRATOR, action="Ask for the pre-approval of a model")
+record_changes = any_of(MANAGER, system=True, action="`record` a change that was carried out already")
 plan_deployments = any_of(MANAGER, DEPLOYER, action="Plans: draft, prepare, schedule, reopen, reschedule, cancel")
-deploy = any_of(DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, action="Tick tasks, fail, expose, report deployments")
+deploy = any_of(DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, action="Any task of a plan; report deployments")
 deploy_or_system = any_of(
-    DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, system=True, action="Start a plan; the system does it when due"
+    DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, system=True, action="Start or fail a plan, expose a release"
+)
+run_boards = any_of(Role.CAB_CHAIR, action="Boards, who sits on them, their meetings and the minutes")
+run_windows = any_of(Role.CAB_CHAIR, action="Windows and freezes: make, edit, approve, end; approve overrides")
+request_windows = any_of(MANAGER, DEPLOYER, action="Request a freeze, or an override of windows")
+stop_line = any_of(
+    MANAGER, DEPLOYER, Role.CAB_CHAIR, action="Stop the line; agree to go on after a stop by somebody else"
 )
 #: Auditors change nothing, administrators don't deploy.
 team_members = any_of(
@@ -68,9 +92,40 @@ team_members = any_of(
     scope=Scope.DEPLOY,
     action="Start a plan where the environment is not change-controlled",
 )
-administrate = any_of(Role.ADMINISTRATOR, action="Users, teams, roles, tokens of services, catalog")
-#: The same, for the commands that set an installation up.
-administrate_or_system = any_of(Role.ADMINISTRATOR, system=True)
+propose_policies = any_of(
+    Role.ADMINISTRATOR, system=True, action="Propose and settle approval policies: one proposes, another one agrees"
+)
+administrate_or_system = any_of(
+    Role.ADMINISTRATOR, system=True, action="Users, teams, roles, tokens of services, catalog, imports of past releases"
+)
+#: The same for pages, to which nobody comes as the system.
+administrate = any_of(Role.ADMINISTRATOR)
+
+comment = decided_by_record(
+    "whoever sees the record, those who are auditors only excepted",
+    scope=Scope.WRITE,
+    action="Comment, ask a question in a round",
+)
+vote = decided_by_record(
+    "people whom the round asks, by a role that they held when it opened, never on their own work; services never",
+    scope=Scope.APPROVE,
+    action="Vote",
+)
+delegate = decided_by_record(
+    "people, of the roles that they hold, for a time", scope=Scope.APPROVE, action="Delegate votes, end a delegation"
+)
+take_back_vote = decided_by_record(
+    "who cast it, while the round is open", scope=Scope.APPROVE, action="Take a vote back"
+)
+work_on_task = decided_by_record(
+    "to whom it is assigned, or whose team, and deployers", scope=Scope.DEPLOY, action="Tick, fail, skip, retry a task"
+)
+accept_defect = decided_by_record(
+    "release managers other than who reported it", scope=Scope.WRITE, action="Accept a known defect for a release"
+)
+keep_own_account = decided_by_record(
+    "oneself", scope=Scope.WRITE, action="One's own name, e-mail, time zone, password, API tokens, inbox"
+)
 
 
 def visible_to(user: User, rows: Rows, *, team: str) -> Rows:

@@ -9,15 +9,15 @@ from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Team
 from releasemgmt.catalog import commands, policies
-from releasemgmt.catalog.models import Environment, Product, ReleaseModel, Tier
-from releasemgmt.web.api import RecordSerializer, RecordViewSet, StrictSerializer
+from releasemgmt.catalog.models import DocumentKind, Environment, Product, ReleaseModel, Tier
+from releasemgmt.web.api import InstantField, RecordSerializer, RecordViewSet, StrictSerializer
 
 
 class EnvironmentEdit(StrictSerializer):
@@ -90,6 +90,21 @@ class ComponentBody(StrictSerializer):
     name = serializers.CharField(max_length=100, required=False, allow_blank=True)
 
 
+class ProductDocumentBody(StrictSerializer):
+    """The text of a document that releases inherit."""
+
+    body = serializers.CharField(max_length=200_000, allow_blank=True, trim_whitespace=False)
+    void_signoffs = serializers.BooleanField(required=False)
+
+
+class ProductDocumentAnswer(serializers.Serializer[Any]):
+    """A document that releases inherit."""
+
+    kind = serializers.CharField()
+    body = serializers.CharField()
+    updated_at = InstantField()
+
+
 class SuiteEntry(StrictSerializer):
     """A suite that the model asks for, the tier it runs in, and the transition it gates."""
 
@@ -99,10 +114,11 @@ class SuiteEntry(StrictSerializer):
 
 
 class DocumentEntry(StrictSerializer):
-    """A document that the model asks for."""
+    """A document that the model asks for, of the release itself or of its product, and before which transition."""
 
     kind = serializers.ChoiceField(policies.DOCUMENTS)
-    origin = serializers.ChoiceField(["own"])
+    origin = serializers.ChoiceField(policies.ORIGINS)
+    gates = serializers.ChoiceField(policies.DOCUMENTS_GATE, default="accept")
 
 
 class ModelBody(StrictSerializer):
@@ -112,8 +128,12 @@ class ModelBody(StrictSerializer):
     name = serializers.CharField(max_length=100)
     suites = serializers.ListField(child=SuiteEntry(), max_length=50, required=False)
     documents = serializers.ListField(child=DocumentEntry(), max_length=10, required=False)
+    sign_off = serializers.ChoiceField(ReleaseModel.SignOff.choices, required=False)
     review = serializers.ChoiceField(ReleaseModel.Review.choices, required=False)
     exposure = serializers.ChoiceField(ReleaseModel.ExposureMode.choices, required=False)
+    by_itself = serializers.ListField(child=serializers.ChoiceField(policies.BY_ITSELF), max_length=10, required=False)
+    pre_approval_days = serializers.IntegerField(min_value=1, max_value=366, required=False)
+    fail_rate_ceiling = serializers.IntegerField(min_value=1, max_value=100, required=False)
 
 
 class ModelAnswer(RecordSerializer):
@@ -127,6 +147,9 @@ class ModelAnswer(RecordSerializer):
     sign_off = serializers.CharField()
     review = serializers.CharField()
     exposure = serializers.CharField()
+    by_itself = serializers.ListField(child=serializers.CharField())
+    pre_approval_days = serializers.IntegerField()
+    fail_rate_ceiling = serializers.IntegerField()
 
 
 class ByKey(RecordViewSet):
@@ -195,10 +218,26 @@ class ProductViewSet(ByKey):
     @action(detail=True, methods=["get", "post"], url_path="components", pagination_class=None)
     def components(self, request: Request, number: str) -> Response:
         product = self.get_object()
-        if request.method == "GET":
+        if request.method != "POST":
             return Response(ComponentBody(product.components.all(), many=True).data)
         component = commands.create_component(product, actor=self.actor, **self.body(ComponentBody))
         return Response(ComponentBody(component).data, status=201)
+
+    @extend_schema(methods=["get"], responses=ProductDocumentAnswer)
+    @extend_schema(methods=["put"], request=ProductDocumentBody, responses=ProductAnswer)
+    @action(detail=True, methods=["get", "put"], url_path=r"documents/(?P<kind>[a-z_]+)")
+    def document(self, request: Request, number: str, kind: str) -> Response:
+        product = self.get_object()
+        if kind not in DocumentKind.values:
+            raise NotFound(f"There is no document {kind}.")
+        if request.method == "PUT":
+            with self.guarded(product):
+                commands.write_product_document(product, kind=kind, actor=self.actor, **self.body(ProductDocumentBody))
+            return self.answer(self.get_object())
+        document = product.documents.filter(kind=kind).first()
+        if document is None:
+            raise NotFound("It is not written yet.")
+        return Response(ProductDocumentAnswer(document).data)
 
     def _named(self, body: dict[str, Any]) -> dict[str, Any]:
         """The body with records in the place of their keys."""

@@ -1,17 +1,54 @@
-"""Commands on the catalog: products, components, environments, release models. All are for administrators."""
+"""Commands on the catalog: products, components, environments, release models. Documents apart, for administrators."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
+
+from django.conf import settings
+from django.utils.module_loading import import_string
 
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog import policies
-from releasemgmt.catalog.models import Component, Environment, Product, ReleaseModel, Tier
+from releasemgmt.catalog.models import Component, Environment, Product, ProductDocument, ReleaseModel, Tier
 from releasemgmt.workflow.commands import command, create, edit, lock, permit, record, validate
 from releasemgmt.workflow.errors import Conflict, Invalid
 from releasemgmt.workflow.models import Aggregate
+
+#: What a version of a release model consists of.
+MODEL_FIELDS = (
+    "key",
+    "version",
+    "name",
+    "suites",
+    "documents",
+    "sign_off",
+    "review",
+    "exposure",
+    "by_itself",
+    "pre_approval_days",
+    "fail_rate_ceiling",
+)
+
+
+@contextmanager
+def material(signed: Aggregate, *, void_signoffs: bool) -> Iterator[None]:
+    """Around an edit of what people signed: refused with their names if it voids a vote that nobody said may go."""
+    live = import_string(settings.SIGN_OFFS)
+    before = live(signed)
+    yield
+    if not before or void_signoffs:
+        return
+    remaining = [vote["id"] for vote in live(signed)]
+    if lost := [vote for vote in before if vote["id"] not in remaining]:
+        names = ", ".join(sorted({vote["voter"] for vote in lost}))
+        raise Conflict(
+            f"This would void the sign-off of {names}. Say void_signoffs if you mean it.",
+            code="voids_signoffs",
+            votes=lost,
+        )
 
 
 def create_environment(*, key: str, actor: User, **fields: Any) -> Environment:
@@ -98,16 +135,37 @@ def create_component(product: Product, *, key: str, actor: User, name: str = "")
         return component
 
 
+def write_product_document(
+    product: Product, *, kind: str, body: str, actor: User, void_signoffs: bool = False
+) -> Product:
+    """Write a document that releases of the product inherit; writing what is there already changes nothing."""
+    with command():
+        product = lock(product)
+        permit(actor, product, roles.edit_records, to="write documents")
+        document = ProductDocument.objects.filter(product=product, kind=kind).first()
+        before = document.body if document else ""
+        if before == body:
+            return product
+        with material(product, void_signoffs=void_signoffs):
+            ProductDocument.objects.update_or_create(
+                product=product, kind=kind, defaults={"body": body, "updated_by": actor}
+            )
+            data = {"document": kind, "changes": {kind: [before, body]}}
+            record(product, "catalog.product_document.write", actor=actor, data=data, revise=True)
+        return product
+
+
 def create_model(*, key: str, actor: User, **fields: Any) -> ReleaseModel:
     """A new release model, or the next version of one; releases keep the version they were planned under."""
     with command():
         latest = ReleaseModel.objects.filter(key=key).order_by("-version").first()
         model = ReleaseModel(key=key, version=latest.version + 1 if latest else 1, **fields)
         permit(actor, model, roles.administrate_or_system, to="edit release models")
-        if errors := policies.model_errors(model.suites, model.documents):
+        lists = {"suites": model.suites, "documents": model.documents, "by_itself": model.by_itself}
+        if errors := policies.model_errors(**lists):
             raise Invalid(errors)
         validate(model)
-        return create(model, actor=actor, data={"key": key, "version": model.version, "suites": model.suites})
+        return create(model, actor=actor, data={name: getattr(model, name) for name in MODEL_FIELDS})
 
 
 def _first_environments(model: ReleaseModel, *, actor: User) -> list[Environment]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.core.validators import RegexValidator
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -20,6 +21,15 @@ class Tier(models.TextChoices):
     TEST = "test", "Test"
     STAGING = "staging", "Staging"
     PRODUCTION = "production", "Production"
+
+
+class DocumentKind(models.TextChoices):
+    """What is written about a release, by people."""
+
+    DEPLOYMENT_PROCEDURE = "deployment_procedure", "Deployment procedure"
+    WORKFLOW_MONITORING = "workflow_monitoring", "Workflow monitoring"
+    IMPACT = "impact", "Impact"
+    RELEASE_NOTES = "release_notes", "Release notes"
 
 
 class Environment(Aggregate):
@@ -51,7 +61,8 @@ class ReleaseModel(Aggregate):
     """How releases of a kind are governed (ITIL 4); versioned, and a release pins the version it was planned under.
 
     `suites` is a list of `{"suite", "tier", "gates"}`, the last being `pass_integration` or `accept`; `documents` a
-    list of `{"kind", "origin"}`, origin being `own` or `inherited`.
+    list of `{"kind", "origin", "gates"}`, origin being `own` or `inherited`, and gates `accept` (where nothing is said)
+    or `close`: due with the look back. `by_itself` names the transitions that fire by themselves once their gates open.
     """
 
     class SignOff(models.TextChoices):
@@ -76,9 +87,26 @@ class ReleaseModel(Aggregate):
     review = models.CharField(max_length=20, choices=Review.choices, default=Review.AFTER_TROUBLE)
     exposure = models.CharField(max_length=20, choices=ExposureMode.choices, default=ExposureMode.WITH_DEPLOYMENT)
     smoke_in_target = models.BooleanField(default=False)
+    by_itself = models.JSONField(default=list, blank=True)
+    #: How long a pre-approval is good for, from the approval of its round.
+    pre_approval_days = models.PositiveSmallIntegerField(
+        default=90, validators=[MinValueValidator(1), MaxValueValidator(366)]
+    )
+    #: A pre-approval ends where this share of the last production deployments, or more, went wrong; in percent.
+    fail_rate_ceiling = models.PositiveSmallIntegerField(
+        default=15, validators=[MinValueValidator(1), MaxValueValidator(100)]
+    )
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["key", "version"], name="release_model_version_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["key", "version"], name="release_model_version_once"),
+            models.CheckConstraint(
+                condition=Q(pre_approval_days__gte=1, pre_approval_days__lte=366), name="a_pre_approval_ends"
+            ),
+            models.CheckConstraint(
+                condition=Q(fail_rate_ceiling__gte=1, fail_rate_ceiling__lte=100), name="fail_rate_ceiling_in_percent"
+            ),
+        ]
         ordering = ["key", "-version"]
 
     def __str__(self) -> str:
@@ -87,6 +115,15 @@ class ReleaseModel(Aggregate):
     @property
     def number(self) -> str:
         return f"{self.key}@{self.version}"
+
+    def lets(self, transition: str) -> bool:
+        """Whether that transition of a release fires by itself once its gates open."""
+        return transition in self.by_itself
+
+    @property
+    def inherited(self) -> list[str]:
+        """The kinds of documents that a release takes from its product where it has none of its own."""
+        return [entry["kind"] for entry in self.documents if entry["origin"] == "inherited"]
 
 
 class Product(Aggregate):
@@ -131,3 +168,19 @@ class Component(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class ProductDocument(models.Model):
+    """A document that the releases of a product inherit, where their model says so."""
+
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="documents")
+    kind = models.CharField(max_length=30, choices=DocumentKind.choices)
+    body = models.TextField(blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    updated_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["product", "kind"], name="document_once_in_a_product")]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()

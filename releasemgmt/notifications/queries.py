@@ -21,7 +21,8 @@ def audience(event: Event) -> list[User]:
     if path is None:
         return []
     named: Iterable[User] = import_string(path)(event)
-    in_sight = Q(role_assignments__team=None) | Q(role_assignments__team=event.team_id)
+    in_team = Q(role_assignments__team=None) | Q(role_assignments__team=event.team_id)
+    in_sight = in_team if event.team_id else Q()
     people = User.objects.filter(in_sight, kind=User.Kind.HUMAN, is_active=True, role_assignments__isnull=False)
     return list(people.filter(pk__in={user.pk for user in named}).exclude(pk=event.actor_id).distinct().order_by("pk"))
 

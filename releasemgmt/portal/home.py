@@ -1,4 +1,4 @@
-"""What waits for a person: votes, plans, tasks, and where releases stand. A constant number of statements."""
+"""What waits for a person: votes, what they asked for, plans and tasks. At most twelve statements a page."""
 
 from __future__ import annotations
 
@@ -7,41 +7,70 @@ from typing import Any
 
 from django.db.models import Count, Q
 
-from approvals.queries import waiting_for
+from approvals.models import ApprovalPolicy
+from approvals.queries import Requested, docket
 from deployments.models import DeploymentPlan, DeploymentTask
 from releasemgmt.accounts import roles
-from releasemgmt.accounts.models import User
+from releasemgmt.accounts.models import GroupMapping, Proposal, RoleRequest, User
 from releasemgmt.catalog.models import Product
 from releasemgmt.notifications.models import Delivery
+from releasemgmt.portal.ballots import for_whom, urgency
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow.commands import reading
 
 SHOWN = 10
+#: As many votes as somebody may have on a day.
+VOTES_SHOWN = 30
 ON_THE_WAY = (DeploymentPlan.State.READY, DeploymentPlan.State.SCHEDULED, DeploymentPlan.State.IN_PROGRESS)
 
 
 def waiting(user: User, *, now: datetime) -> dict[str, Any]:
-    """The context of the home page."""
+    """The context of the home page. Where releases stand is told to whom no vote keeps busy."""
     with reading():
-        releases = dict(
-            Release.objects.visible_to(user).values_list("state").annotate(n=Count("pk")).values_list("state", "n")
-        )
+        told = docket(user, now)
         plans = DeploymentPlan.objects.visible_to(user).filter(state__in=ON_THE_WAY)
-        rounds = waiting_for(user)
         inbox = Delivery.objects.inbox_of(user).unread().order_by("-id")
+        states = [] if told.waiting else _states(user)
         return {
-            "rounds": rounds[:SHOWN],
-            "rounds_total": len(rounds),
-            "states": [
-                {"value": value, "label": label, "n": releases.get(value, 0)} for value, label in Release.State.choices
-            ],
+            "votes": [(round, for_whom(told.waiting[round], user)) for round in sorted(told.waiting, key=urgency)],
+            "votes_shown": VOTES_SHOWN,
+            "requested": sorted(told.requested, key=_trouble_first),
+            "conditions": told.conditions,
+            "shown": SHOWN,
+            "states": states,
             "plans": plans.select_related("release__product", "environment").order_by("planned_start", "pk")[:SHOWN],
             "tasks": _tasks(user)[:SHOWN],
             "inbox": inbox[:SHOWN],
-            "is_empty": not roles.visible_to(user, Product.objects.all(), team="team").exists(),
+            "is_empty": not told.waiting and not any(state["n"] for state in states) and not _sees_products(user),
             "may_administrate": roles.administrate(user, user),
+            "second_person": _waits_for_consent(user) if roles.administrate(user, user) else 0,
             "now": now,
         }
+
+
+def _states(user: User) -> list[dict[str, Any]]:
+    """How many releases are in which state."""
+    rows = Release.objects.visible_to(user).values_list("state").annotate(n=Count("pk"))
+    found = dict(rows.values_list("state", "n"))
+    return [{"value": value, "label": label, "n": found.get(value, 0)} for value, label in Release.State.choices]
+
+
+def _sees_products(user: User) -> bool:
+    return roles.visible_to(user, Product.objects.all(), team="team").exists()
+
+
+def _trouble_first(asked: Requested) -> tuple[bool, bool, float]:
+    """What can't go on, what is open by the day on which it is due, and what ended, the latest first."""
+    ended = asked.round.decided_at
+    return not asked.is_lost, ended is not None, -ended.timestamp() if ended else asked.round.due_at.timestamp()
+
+
+def _waits_for_consent(user: User) -> int:
+    """How many roles, mappings and policies wait until another administrator than the one who asked agrees."""
+    waiting = {"state": Proposal.State.PROPOSED}
+    asked = RoleRequest.objects.filter(**waiting).exclude(proposed_by=user).exclude(user=user)
+    mappings = GroupMapping.objects.filter(**waiting).exclude(proposed_by=user)
+    return asked.count() + mappings.count() + ApprovalPolicy.objects.waiting().exclude(proposed_by=user).count()
 
 
 def _tasks(user: User) -> Any:

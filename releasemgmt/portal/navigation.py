@@ -8,6 +8,8 @@ from django.http import HttpRequest
 from django.urls import reverse, reverse_lazy
 
 MATRIX = "deployments_deployment_matrix"
+#: The roles that are offered reports; as texts, for settings import this file before there are models.
+REPORTED_TO = {"auditor", "release_manager", "administrator"}
 
 
 def link(title: str, icon: str, name: str) -> dict[str, Any]:
@@ -22,6 +24,12 @@ def link(title: str, icon: str, name: str) -> dict[str, Any]:
     return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}"), "active": lit}
 
 
+def reports(request: HttpRequest) -> bool:
+    """Whether somebody answers for a period, or checks it."""
+    user: Any = request.user
+    return bool(user.is_authenticated and user.roles_anywhere() & REPORTED_TO)
+
+
 NAVIGATION = [
     {
         "items": [
@@ -30,6 +38,9 @@ NAVIGATION = [
             link("Changes", "edit_note", "approvals_changerequest_changelist"),
             link("Known defects", "bug_report", "releases_knowndefect_changelist"),
             link("Approvals", "how_to_vote", "approvals_approvalround_changelist"),
+            link("Boards", "groups", "approvals_board_changelist"),
+            link("Meetings", "calendar_month", "approvals_meeting_changelist"),
+            link("Delegations", "swap_horiz", "approvals_delegation_changelist"),
         ]
     },
     {
@@ -39,6 +50,7 @@ NAVIGATION = [
             link("Plans", "event", "deployments_deploymentplan_changelist"),
             link("Deployments", "move_up", "deployments_deployment_changelist"),
             link("What runs where", "grid_view", MATRIX),
+            link("Windows and freezes", "date_range", "deployments_window_changelist"),
         ],
     },
     {
@@ -48,6 +60,7 @@ NAVIGATION = [
             link("Products", "category", "catalog_product_changelist"),
             link("Environments", "dns", "catalog_environment_changelist"),
             link("Release models", "rule", "catalog_releasemodel_changelist"),
+            link("Change models", "assignment_turned_in", "approvals_changemodel_changelist"),
             link("Approval policies", "gavel", "approvals_approvalpolicy_changelist"),
         ],
     },
@@ -57,8 +70,11 @@ NAVIGATION = [
         "items": [
             link("Users", "person", "accounts_user_changelist"),
             link("Teams", "group", "accounts_team_changelist"),
+            link("Groups", "lan", "accounts_groupmapping_changelist"),
+            link("Second person", "handshake", "accounts_rolerequest_changelist"),
             link("Inbox", "inbox", "notifications_delivery_changelist"),
             link("Events", "history", "workflow_event_changelist"),
+            {**link("Population report", "format_list_numbered", "population"), "permission": reports},
         ],
     },
 ]

@@ -96,7 +96,7 @@ def _kinds_in(tree: ast.AST) -> Iterator[str]:
 
 
 def permissions() -> str:
-    """The table of roles and actions."""
+    """The table of roles and actions, and what the record decides."""
     entries = [entry for entry in vars(roles).values() if isinstance(entry, roles.any_of) and entry.action]
     head = ["| action | " + " | ".join(label.lower() for label in Role.labels) + " | system | token scope |"]
     rows = [
@@ -108,10 +108,23 @@ def permissions() -> str:
     rule = ["|" + "---|" * (len(Role.values) + 3)]
     intro = (
         "Roles are held in a team or globally. A record is visible to those with any role in its product's team or a "
-        "global one; to others it does not exist (404). Whoever sees a record may comment on it, auditors excepted. "
-        "Votes are for those whom the policy's stage names, never for services, never on one's own work."
+        "global one; to others it does not exist (404). What no row allows is refused (403). A token needs the scope "
+        "beside the role; it reads without one."
     )
-    return "\n".join(["# Permissions", "", intro, "", *head, *rule, *rows, ""])
+    return "\n".join(["# Permissions", "", intro, "", *head, *rule, *rows, "", *_decided_by_record()])
+
+
+def _decided_by_record() -> list[str]:
+    """Actions that no role alone allows, and the transitions that ask for more than a role."""
+    entries = [entry for entry in vars(roles).values() if isinstance(entry, roles.decided_by_record)]
+    rows = [f"| {entry.action} | {entry.who} | `{Scope(entry.scope).value}` |" for entry in entries]
+    for model in sorted(stateful_models(), key=lambda each: str(each._meta.verbose_name)):
+        named = {(a.name, a.who): None for a in fsm.catalogue(model) if not isinstance(a.allow, roles.any_of)}
+        rows += [
+            f"| `{name}` of a {model._meta.verbose_name} | {who} | |" for name, who in named if who != "the system"
+        ]
+    head = ["| action | who | token scope |", "|---|---|---|"]
+    return ["## What the record decides", "", *head, *rows, ""]
 
 
 def environment() -> str:

@@ -11,10 +11,11 @@ from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.response import SimpleTemplateResponse
+from django.urls import path
 from django.utils import timezone
 from unfold.sites import UnfoldAdminSite
 
-from releasemgmt.portal import home
+from releasemgmt.portal import home, reports
 from releasemgmt.web.admin import actor_of
 from releasemgmt.workflow.commands import reading
 
@@ -22,7 +23,10 @@ from releasemgmt.workflow.commands import reading
 RELAXED = {"script-src": [SELF, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_INLINE]}
 
 #: Registered by libraries; people, roles and addresses are kept by accounts here.
-FOREIGN = {"auth.Group", "account.EmailAddress", "account.EmailConfirmation"}
+FOREIGN = {
+    "auth.Group", "account.EmailAddress", "account.EmailConfirmation",
+    "socialaccount.SocialAccount", "socialaccount.SocialApp", "socialaccount.SocialToken", "mfa.Authenticator",
+}  # fmt: skip
 
 
 class PortalSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme carries no types
@@ -61,6 +65,14 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme carries no
             return response
 
         return relaxed
+
+    def get_urls(self) -> list[Any]:
+        report = self.admin_view(lambda request: reports.population_page(request, self.each_context(request)))
+        return [
+            path("population/", report, name="population"),
+            path("population/table.csv", self.admin_view(reports.population_table), name="population_csv"),
+            *super().get_urls(),
+        ]
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """One way to change a password: the one that is throttled and recorded."""

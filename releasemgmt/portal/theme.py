@@ -46,6 +46,7 @@ THEME: dict[str, Any] = {
     "ACCOUNT": {
         "navigation": [
             {"title": "My page", "link": reverse_lazy("admin:accounts_user_me")},
+            {"title": "Who votes for me", "link": reverse_lazy("admin:approvals_delegation_changelist")},
             {"title": "Change password", "link": reverse_lazy("account_change_password")},
         ]
     },

@@ -1,4 +1,4 @@
-"""The start page, and the demo's sign-in without a password."""
+"""The start page, the way to the identity provider, and the demo's sign-in without a password."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.login import record_authentication
+from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from django.contrib.auth import login
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
+from requests import RequestException
 
 from releasemgmt.accounts.models import User
 from releasemgmt.portal import demo
@@ -33,6 +36,20 @@ def offers_demo(request: HttpRequest) -> list[User]:
     return list(demo.people().prefetch_related("role_assignments"))
 
 
+def no_password(request: HttpRequest) -> HttpResponse:
+    """Where one who has no password is led who wants to change it."""
+    return render(request, "account/no_password.html")
+
+
+def provider_sign_in(request: HttpRequest, provider_id: str) -> HttpResponse:
+    """Lead to the identity provider; where it can't be reached, say so."""
+    try:
+        answer: HttpResponse = openid_connect.login(request, provider_id)
+    except RequestException:
+        return render(request, "socialaccount/authentication_error.html", {"is_down": True}, status=503)
+    return answer
+
+
 @require_POST
 def demo_sign_in(request: HttpRequest) -> HttpResponse:
     """Sign in as one of the demo's people."""
@@ -40,5 +57,8 @@ def demo_sign_in(request: HttpRequest) -> HttpResponse:
     if person is None:
         raise Http404
     login(request, person, backend="allauth.account.auth_backends.AuthenticationBackend")
-    get_adapter(request).note_sign_in(person)
-    return redirect(reverse("admin:index"))
+    adapter = get_adapter(request)
+    record_authentication(request, person, method="demo")
+    adapter.note_sign_in(person, by=["demo"])
+    there = request.POST.get("next", "")
+    return redirect(there if there and adapter.is_safe_url(there) else reverse("admin:index"))

@@ -42,11 +42,13 @@ def acceptance_suites_passed(release: Release, *, now: datetime) -> Sequence[Blo
 
 
 def documents_complete(release: Release, *, now: datetime) -> Sequence[Blocker]:
-    """Each document that the model asks for is written."""
-    return [
-        Blocker("document_missing", f"The document “{label}” is not written yet.", (MANAGER, "contributor"))
-        for label in queries.missing_documents(release)
-    ]
+    """Each document that the model asks for before acceptance is written, for the release or its product."""
+    return _documents(release, "accept")
+
+
+def late_documents_complete(release: Release, *, now: datetime) -> Sequence[Blocker]:
+    """Each document that the model lets come late is written."""
+    return _documents(release, "close")
 
 
 def no_blocking_defect(release: Release, *, now: datetime) -> Sequence[Blocker]:
@@ -73,6 +75,13 @@ def exposure_settled(release: Release, *, now: datetime) -> Sequence[Blocker]:
     if release.exposures.exists() or release.state == Release.State.ROLLED_BACK:
         return []
     return [Blocker("not_exposed", "Nobody sees it yet: expose it, or withdraw it.", ("deployer",))]
+
+
+def _documents(release: Release, transition: str) -> list[Blocker]:
+    return [
+        Blocker("document_missing", f"The document “{label}” is not written yet.", (MANAGER, "contributor"))
+        for label in queries.missing_documents(release, transition)
+    ]
 
 
 def _suites(release: Release, transition: str) -> list[Blocker]:

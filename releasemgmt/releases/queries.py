@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from releasemgmt.accounts.models import User
-from releasemgmt.catalog.models import ReleaseModel
+from releasemgmt.catalog.models import ProductDocument, ReleaseModel
+from releasemgmt.catalog.policies import gates_of
 from releasemgmt.releases import policies
-from releasemgmt.releases.models import DefectLink, Document, KnownDefect, Release, TestRun
+from releasemgmt.releases.models import Build, DefectLink, Document, Release, TestRun
+from releasemgmt.workflow.commands import while_reading
 from releasemgmt.workflow.models import Event
+from releasemgmt.workflow.queries import timeline
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,18 @@ class PlannedSuite:
 
 def test_plan(release: Release) -> list[PlannedSuite]:
     """The model's suites, each with the run that decides it. Two statements."""
+    return while_reading(("test plan", release.pk), lambda: _test_plan(release))
+
+
+def builds_of(release: Release) -> list[Build]:
+    """Its builds with their components. One statement."""
+    builds = release.builds.select_related("component").order_by("component__key")
+    return while_reading(("builds", release.pk), lambda: list(builds))
+
+
+def _test_plan(release: Release) -> list[PlannedSuite]:
     latest: dict[tuple[str, str], TestRun] = {}
-    digests = list(release.builds.values_list("digest", flat=True))
-    if digests:
+    if digests := [build.digest for build in builds_of(release)]:
         runs = TestRun.objects.filter(product=release.product_id, build_set=policies.build_set(digests))
         for run in runs.select_related("environment").order_by("finished_at", "id"):
             latest[run.suite, run.environment.tier] = run
@@ -60,23 +73,49 @@ def components_without_build(release: Release) -> list[str] | None:
     return [key for key, pk in rows if pk not in built]
 
 
-def missing_documents(release: Release) -> list[str]:
-    """The labels of documents that the model asks for and nobody has written."""
-    written = {d.kind for d in release.documents.all() if d.body.strip()}
-    wanted = [entry["kind"] for entry in release.model.documents]
+def documents(release: Release, kinds: Collection[str]) -> dict[str, Document | ProductDocument]:
+    """kind → what is written: the release's own document, else its product's where the model lets it inherit."""
+    written = while_reading(("documents", release.pk), lambda: _documents(release))
+    return {kind: document for kind, document in written.items() if kind in kinds}
+
+
+def _documents(release: Release) -> dict[str, Document | ProductDocument]:
+    own = release.documents.exclude(body="").select_related("updated_by")
+    found: dict[str, Document | ProductDocument] = {document.kind: document for document in own}
+    if inherited := set(release.model.inherited) - set(found):
+        theirs = ProductDocument.objects.filter(product=release.product_id, kind__in=inherited).exclude(body="")
+        found |= {document.kind: document for document in theirs.select_related("updated_by")}
+    return found
+
+
+def missing_documents(release: Release, before: str) -> list[str]:
+    """The labels of documents that the model asks for before that transition and nobody has written."""
+    wanted = [entry["kind"] for entry in release.model.documents if gates_of(entry) == before]
+    written = {kind for kind, found in documents(release, wanted).items() if found.body.strip()} if wanted else set()
     return [Document.Kind(kind).label for kind in wanted if kind not in written]
+
+
+def is_due_later(release: Release, kind: str) -> bool:
+    """Whether a document may still be written though the release is out: the model asks for it before the end only."""
+    due = [entry["kind"] for entry in release.model.documents if gates_of(entry) == "close"]
+    return release.state in (Release.State.DEPLOYED, Release.State.ROLLED_BACK) and kind in due
+
+
+def defect_links(release: Release) -> list[DefectLink]:
+    """How it stands to each known defect, with the defects and their components. One statement."""
+    links = release.defect_links.select_related("defect__component").order_by("defect_id")
+    return while_reading(("defect links", release.pk), lambda: list(links))
 
 
 def blocking_defects(release: Release, now: datetime) -> list[DefectLink]:
     """Links to open blockers and criticals that affect the release and are not accepted any more."""
-    holds = Q(disposition=DefectLink.Disposition.ACCEPTED, accepted_until__gt=now)
-    links = DefectLink.objects.filter(
-        release=release,
-        relation=DefectLink.Relation.AFFECTS,
-        defect__severity__in=KnownDefect.BLOCKING,
-        defect__state__in=KnownDefect.OPEN_STATES,
-    )
-    return list(links.exclude(holds).select_related("defect"))
+    return [link for link in defect_links(release) if link.is_grave and not link.is_accepted(now)]
+
+
+def moved_last_by(release: Release) -> User | None:
+    """Who acted on the release last, or on whose behalf the system did: for whom the system moves it on."""
+    event = timeline(release).filter(kind__startswith="releases.").select_related("actor", "on_behalf_of").first()
+    return (event.on_behalf_of or event.actor) if event else None
 
 
 def needs_review(release: Release) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,6 +17,7 @@ from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 EVENTS_A_PAGE = 25
 NUMBER = re.compile(r"[0-9]{1,15}")
+NOT_SERVED = ("_add", "_delete", "_history")
 
 
 def actor_of(request: HttpRequest) -> User:
@@ -60,6 +63,27 @@ def attempt(request: HttpRequest, act: Callable[[], Any], *, done: str, form: fo
     return answer if answer is not None else True
 
 
+def visible_row(rows: QuerySet[Any], pk: Any) -> Any:
+    """The row of that key among those that the person sees; to them there is no other."""
+    try:
+        return rows.get(pk=pk)
+    except (rows.model.DoesNotExist, ValueError, OverflowError) as error:
+        raise Http404 from error
+
+
+def only_to_read(request: HttpRequest) -> None:
+    """The page of a record takes nothing: each of its buttons has an address of its own."""
+    if request.method not in ("GET", "HEAD"):
+        raise Http404
+
+
+def back_to(request: HttpRequest, otherwise: str) -> HttpResponseRedirect:
+    """To the page whose button was pressed, as the button says, if that is one of ours."""
+    back = request.POST.get("back", "")
+    is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts=None)
+    return HttpResponseRedirect(back if is_ours else otherwise)
+
+
 def pill(value: str, text: str) -> SafeString:
     """A state, a risk or the like as it stands in lists."""
     return format_html('<span class="rm-pill {}">{}</span>', tone(value), text)
@@ -72,6 +96,23 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # the theme carries no t
     show_full_result_count = False
     actions = None
     list_filter_submit = False
+
+    def get_urls(self) -> list[Any]:
+        """Django's own addresses to add, delete and trace rows, and its redirects, mean nothing here."""
+        return [url for url in super().get_urls() if url.name and not url.name.endswith(NOT_SERVED)]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Only the filters that the list shows: by any other, columns could be read letter by letter."""
+        return lookup in set(self.offered_lookups())
+
+    def offered_lookups(self) -> Iterator[str]:
+        """The query parameters of the list's filters."""
+        for each in self.list_filter:
+            if isinstance(each, type):
+                yield each.parameter_name  # type: ignore[attr-defined]  # a filter of our own
+                continue
+            name = each if isinstance(each, str) else each[0]
+            yield from (f"{name}__exact", f"{name}__id__exact", f"{name}__isnull")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(self.admin_site.has_permission(request))
@@ -98,6 +139,8 @@ class RecordAdmin(ReadOnlyAdmin):
     add_form: type[forms.Form] | None = None
     edit_form: type[forms.Form] | None = None
     transition_commands: ClassVar[Mapping[str, Callable[..., StatefulModel]]] = {}
+    #: Where on the page one can do something about a blocker: its code → a fragment.
+    cures: ClassVar[Mapping[str, str]] = {}
 
     # --- what an app says of its records ---
 
@@ -164,11 +207,17 @@ class RecordAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[Any]:
         name = f"{self.opts.app_label}_{self.opts.model_name}"
         wrap = self.admin_site.admin_view
-        own = [
-            path("<int:pk>/change/edit/", wrap(self.edit_view), name=f"{name}_edit"),
-            path("<int:pk>/change/comment/", wrap(require_POST(self.comment_view)), name=f"{name}_comment"),
-            path("<int:pk>/change/transition/<str:transition>/", wrap(self.transition_view), name=f"{name}_transition"),
-        ]
+        own = []
+        if self.add_form is not None:
+            own.append(path("add/", wrap(self.add_view), name=f"{name}_add"))
+        if self.edit_form is not None:
+            own.append(path("<int:pk>/change/edit/", wrap(self.edit_view), name=f"{name}_edit"))
+        if issubclass(self.model, Aggregate):
+            comment = wrap(require_POST(self.comment_view))
+            own.append(path("<int:pk>/change/comment/", comment, name=f"{name}_comment"))
+        if issubclass(self.model, StatefulModel):
+            move = wrap(self.transition_view)
+            own.append(path("<int:pk>/change/transition/<str:transition>/", move, name=f"{name}_transition"))
         return [*own, *self.extra_urls(wrap, name), *super().get_urls()]
 
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
@@ -181,16 +230,12 @@ class RecordAdmin(ReadOnlyAdmin):
 
     def found(self, request: HttpRequest, pk: Any) -> Any:
         """The record, if the person sees it."""
-        try:
-            return self.visible(actor_of(request)).get(pk=pk)
-        except (self.model.DoesNotExist, ValueError, OverflowError) as error:
-            raise Http404 from error
+        return visible_row(self.visible(actor_of(request)), pk)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        if request.method not in ("GET", "HEAD"):
-            raise Http404
+        only_to_read(request)
         with commands.reading():
             obj = self.found(request, object_id)
             context = {**self.page(request, obj, title=str(obj)), **self.panels(request, obj), **(extra_context or {})}
@@ -215,7 +260,7 @@ class RecordAdmin(ReadOnlyAdmin):
             "timeline": self.timeline(request, obj) if isinstance(obj, Aggregate) else None,
         }
 
-    def timeline(self, request: HttpRequest, obj: Aggregate) -> Page[Event]:
+    def timeline(self, request: HttpRequest, obj: Aggregate) -> Page[Event] | None:
         """A page of the record's events."""
         events = Paginator(queries.timeline(obj), EVENTS_A_PAGE)
         events.count = obj.event_seq  # the head knows how many there are
@@ -228,7 +273,7 @@ class RecordAdmin(ReadOnlyAdmin):
             {
                 "transition": option.transition,
                 "allowed": option.allowed,
-                "blockers": option.blockers,
+                "blockers": [{"reason": each.reason, "cure": self.cures.get(each.code)} for each in option.blockers],
                 "is_forward": not ahead.isdisjoint(option.transition.targets),
             }
             for option in queries.options(obj, actor=user, now=timezone.now())
@@ -256,6 +301,8 @@ class RecordAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         if self.add_form is None:
             raise Http404
+        if request.method != "POST" and not self.may_add(actor_of(request)):
+            raise PermissionDenied
         form = self.bound(self.add_form, request, initial=self.get_changeform_initial_data(request))
         if request.method == "POST" and form.is_valid():
             make = partial(self.create, form.cleaned_data, actor=actor_of(request))
@@ -268,6 +315,8 @@ class RecordAdmin(ReadOnlyAdmin):
         obj = self.found(request, pk)
         if self.edit_form is None:
             raise Http404
+        if request.method != "POST" and not self.may_edit(actor_of(request), obj):
+            raise PermissionDenied
         form = self.bound(self.edit_form, request, initial=self.initial(obj), record=obj)
         if request.method == "POST" and form.is_valid():
             change = partial(self.edit, obj, form.cleaned_data, actor=actor_of(request))
@@ -279,7 +328,7 @@ class RecordAdmin(ReadOnlyAdmin):
         obj = self.found(request, pk)
         body = request.POST.get("body", "")[:10_000]
         attempt(request, partial(commands.comment, obj, body=body, actor=actor_of(request)), done="Comment added.")
-        return HttpResponseRedirect(self.address(obj))
+        return back_to(request, self.address(obj))
 
     def transition_view(self, request: HttpRequest, pk: int, transition: str) -> HttpResponse:
         """GET asks for what the transition needs, or for confirmation; only POST moves the record."""
@@ -341,7 +390,8 @@ def transition_form(obj: Any, arrow: fsm.Transition | None) -> type[forms.Form]:
     for name in (*required, *(arrow.optional if arrow else ())):
         column = next((f for f in obj._meta.concrete_fields if f.name == name), None)
         if column is not None and column.choices:
-            fields[name] = forms.ChoiceField(choices=column.choices)
+            nothing = [] if name in required else [("", "not said")]
+            fields[name] = forms.ChoiceField(choices=[*nothing, *column.choices], required=name in required)
         else:
             fields[name] = forms.CharField(widget=forms.Textarea(attrs={"rows": 4}), required=name in required)
     return type("TransitionForm", (forms.Form,), fields)

@@ -64,6 +64,8 @@ class View(GenericViewSet[Any]):
 
     #: To change something a token needs one of these; an `@action(scopes=…)` may name others.
     scopes: tuple[str, ...] = ("write",)
+    #: Whether whatever keeps a change from being made stands on the caller's stream, not only each 403.
+    notes_refusals = False
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -87,6 +89,18 @@ class View(GenericViewSet[Any]):
         bound = serializer(data=self.request.data, context=self.get_serializer_context(), **options)
         bound.is_valid(raise_exception=True)
         return dict(bound.validated_data)
+
+    @contextmanager
+    def guarded(self, obj: Aggregate, *, required: bool = True) -> Iterator[None]:
+        """A command around an edit: the row is locked, then If-Match is held against its revision."""
+        given = self.request.headers.get("If-Match")
+        if given is None and required:
+            raise PreconditionRequired("Send If-Match with the ETag that you read, or *.")
+        with commands.command():
+            locked = commands.lock(obj)
+            if given is not None and {"*", etag(locked)}.isdisjoint(tag.strip() for tag in given.split(",")):
+                raise PreconditionFailed(f"{locked.number} changed meanwhile: it is at {etag(locked)}.")
+            yield
 
 
 class RecordSerializer(serializers.Serializer[Any]):
@@ -165,18 +179,6 @@ class RecordViewSet(View):
         body = self.get_serializer(obj).data
         place = {"Location": body["url"]} if status == HTTPStatus.CREATED else {}
         return Response(body, status=status, headers={"ETag": etag(obj), **place})
-
-    @contextmanager
-    def guarded(self, obj: Aggregate, *, required: bool = True) -> Iterator[None]:
-        """A command around an edit: the row is locked, then If-Match is held against its revision."""
-        given = self.request.headers.get("If-Match")
-        if given is None and required:
-            raise PreconditionRequired("Send If-Match with the ETag that you read, or *.")
-        with commands.command():
-            locked = commands.lock(obj)
-            if given is not None and {"*", etag(locked)}.isdisjoint(tag.strip() for tag in given.split(",")):
-                raise PreconditionFailed(f"{locked.number} changed meanwhile: it is at {etag(locked)}.")
-            yield
 
     @extend_schema(responses=EventBody(many=True))
     @action(detail=True, methods=["get"], url_path="events", pagination_class=TimelinePagination)

@@ -14,6 +14,8 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, Unread
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from releasemgmt.workflow import errors
@@ -47,6 +49,7 @@ PLAIN: tuple[tuple[Any, int, str, str], ...] = (
     (RequestDataTooBig, 413, "too_large", "The body is larger than is read."),
     (UnreadablePostError | SuspiciousOperation, 400, "malformed", "The request can't be read."),
 )
+SERVER_ERRORS = 500
 #: What an operator wants to see; the others are the caller's to mend.
 LOGGED = {409, 500, 503}
 
@@ -88,9 +91,20 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
     """DRF's hook: any exception of a view becomes a problem document; audited refusals go on the caller's stream."""
     request = context["request"]
     try:
-        return _answer(request, error)
+        answer = _answer(request, error)
+        noted = getattr(error, "audited", False) or isinstance(error, exceptions.PermissionDenied)
+        if getattr(context["view"], "notes_refusals", False) and not noted:
+            _note(request, answer)
+        return answer
     except AWAY as away:
         return _answer(request, away)
+
+
+def _note(request: Request, answer: Response) -> None:
+    """Put what is not audited by itself on the caller's stream too: an unreadable body, a record out of sight."""
+    if request.method not in SAFE_METHODS and getattr(request.user, "pk", None) and answer.status_code < SERVER_ERRORS:
+        said = errors.Refused(str(answer.data["detail"]), code=str(answer.data["code"]), audited=True)
+        refuse(cast("User", request.user), said, subject=request.path)
 
 
 def _answer(request: HttpRequest, error: Exception) -> Response:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.db import IntegrityError, transaction
 from django.http import Http404
@@ -19,6 +19,9 @@ from rest_framework.utils.encoders import JSONEncoder
 from releasemgmt.web.errors import KeyReused
 from releasemgmt.web.models import IdempotentRequest
 from releasemgmt.workflow.commands import command
+
+if TYPE_CHECKING:
+    from releasemgmt.accounts.models import User
 
 KEPT = timedelta(hours=24)
 REPLAYED = "Idempotency-Replayed"
@@ -53,7 +56,7 @@ def replayable(handler: Callable[..., Response], request: Request, *args: Any, *
         if kept is None:
             raise
     if kept.body_digest != digest:
-        raise KeyReused("This Idempotency-Key was used with another body.")
+        raise KeyReused("This Idempotency-Key was used with another body, or when you saw other teams.")
     return Response(json.loads(kept.answer), status=kept.status, headers={**kept.headers, REPLAYED: "true"})
 
 
@@ -63,11 +66,16 @@ def forget(*, now: datetime) -> int:
 
 
 def _digest(request: Request) -> str:
-    """SHA-256 of the body as it was understood; a file counts with its content."""
+    """SHA-256 of the teams that the caller sees, whose answer is kept, and of the body as it was understood.
+
+    A file counts with its content.
+    """
+    teams = cast("User", request.user).visible_team_ids()
+    sight = "all" if teams is None else sorted(teams)
     if not request.FILES:
-        return sha256(json.dumps(request.data, cls=JSONEncoder, sort_keys=True).encode()).hexdigest()
+        return sha256(json.dumps([sight, request.data], cls=JSONEncoder, sort_keys=True).encode()).hexdigest()
     form: Any = request.data
-    parts = [(name, form.getlist(name)) for name in sorted(form) if name not in request.FILES]
+    parts = [("", sight), *((name, form.getlist(name)) for name in sorted(form) if name not in request.FILES)]
     for name, file in sorted(request.FILES.items()):
         parts.append((name, [sha256(file.read()).hexdigest()]))
         file.seek(0)

@@ -16,6 +16,7 @@ class BlockerBody(serializers.Serializer[Any]):
     code = serializers.CharField()
     reason = serializers.CharField()
     who_can_clear = serializers.ListField(child=serializers.CharField())
+    next_open = serializers.DateTimeField(required=False, allow_null=True)
 
 
 class ErrorBody(serializers.Serializer[Any]):
@@ -38,6 +39,7 @@ class Problem(serializers.Serializer[Any]):
     request_id = serializers.CharField()
     errors = ErrorBody(many=True, required=False)  # type: ignore[assignment]
     blockers = BlockerBody(many=True, required=False)
+    next_open = serializers.DateTimeField(required=False)
     allowed_transitions = serializers.ListField(child=serializers.CharField(), required=False)
 
 

@@ -66,6 +66,8 @@ def command() -> Iterator[None]:
         raise
     finally:
         _context.reset(token)
+        if outer is not None and not inside:
+            outer.memo.clear()  # what was read before it may have changed
 
 
 @contextmanager
@@ -89,6 +91,12 @@ def once(key: object, compute: Callable[[], T]) -> T:
     if key not in context.memo:
         context.memo[key] = compute()
     return cast(T, context.memo[key])
+
+
+def while_reading(key: object, compute: Callable[[], T]) -> T:
+    """The same for what several parts of a page ask; in a command each asks anew, for it may change the answer."""
+    context = _context.get()
+    return compute() if context is None or context.is_command else once(key, compute)
 
 
 def lock(obj: A) -> A:
@@ -280,7 +288,12 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def event_hash(event: Event) -> str:
     """SHA-256, as 64 hex digits, over everything that an event says and the hash of the one before it."""
-    body = {
+    return sha256(HASH_PREFIX + canonical(event_body(event))).hexdigest()
+
+
+def event_body(event: Event) -> dict[str, Any]:
+    """What is hashed of an event; its instant in microseconds."""
+    return {
         "stream": event.stream,
         "seq": event.seq,
         "prev": event.prev_hash,
@@ -294,7 +307,6 @@ def event_hash(event: Event) -> str:
         "data": event.data,
         "request_id": event.request_id,
     }
-    return sha256(HASH_PREFIX + canonical(body)).hexdigest()
 
 
 def canonical(body: object) -> bytes:

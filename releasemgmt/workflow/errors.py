@@ -75,7 +75,7 @@ class WrongState(Refused):
 
 
 class Blocked(Refused):
-    """Gates are closed (409); each blocker says why and who can clear it."""
+    """Gates are closed (409); each blocker says why and who can clear it, `next_open` when time clears them."""
 
     code = "blocked"
 
@@ -84,7 +84,9 @@ class Blocked(Refused):
         self.blockers = list(blockers)
 
     def extra(self) -> dict[str, object]:
-        return {"blockers": [blocker.as_json() for blocker in self.blockers]}
+        times = [blocker.next_open for blocker in self.blockers if blocker.next_open]
+        later = {"next_open": max(times)} if times else {}
+        return {"blockers": [blocker.as_json() for blocker in self.blockers], **later}
 
 
 class Conflict(Refused):

@@ -61,6 +61,11 @@ class Transition:
     optional: tuple[str, ...]
     final: bool
     doc: str
+    computed: Callable[[Any], str] | None = None
+
+    def target_of(self, obj: StatefulModel) -> str:
+        """Where it leads this record."""
+        return self.computed(obj) if self.computed else self.targets[0]
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -93,6 +98,7 @@ def transition(
     """Declare a method as a transition of the model's `state`; its arguments are the transition's fields."""
     custom = {"allow": allow, "label": label, "required": required, "optional": optional, "final": final}
     custom["targets"] = target.targets if isinstance(target, Computed) else (target,)
+    custom["computed"] = target.function if isinstance(target, Computed) else None
     to: Any = target
     if isinstance(target, Computed):
         function = target.function
@@ -119,6 +125,7 @@ def catalogue(model: type[StatefulModel]) -> tuple[Transition, ...]:
             optional=arrow.custom["optional"],
             final=arrow.custom["final"],
             doc=(arrow.method.__doc__ or "").strip(),
+            computed=arrow.custom["computed"],
         )
         for arrow in field.get_all_transitions(model)
     )

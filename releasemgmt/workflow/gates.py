@@ -18,14 +18,19 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Blocker:
-    """Why a gate is closed: a stable code, a reason to act on, and the roles that can clear it."""
+    """Why a gate is closed: a stable code, a reason to act on, and the roles that can clear it.
+
+    Where time clears it, `next_open` is when.
+    """
 
     code: str
     reason: str
     who_can_clear: tuple[str, ...] = ()
+    next_open: datetime | None = None
 
     def as_json(self) -> dict[str, object]:
-        return {**asdict(self), "who_can_clear": list(self.who_can_clear)}
+        said = {name: value for name, value in asdict(self).items() if name != "next_open" or value}
+        return {**said, "who_can_clear": list(self.who_can_clear)}
 
 
 Gate = Callable[..., Sequence[Blocker]]

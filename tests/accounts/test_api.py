@@ -23,7 +23,7 @@ def test_me_says_who_i_am_and_what_this_token_may(django_assert_max_num_queries:
     team = TeamFactory(key="shop")
     user = someone("deployer", team=team, username="ada", first_name="Ada", time_zone="Europe/Berlin")
     caller = Caller(user, scopes=["deploy"])
-    with django_assert_max_num_queries(3 + 2):  # two of them for the rounds that wait
+    with django_assert_max_num_queries(3 + 3):  # three of them for the rounds that wait
         me = caller.get(f"{API}/me/").json()
     assert me == {
         "username": "ada",

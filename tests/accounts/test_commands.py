@@ -129,14 +129,15 @@ def test_a_person_edits_themselves_and_an_administrator_everybody(administrator:
 
 def test_a_role_is_granted_once_and_taken_away_once(administrator: User, team: Team, now: datetime) -> None:
     ada = someone(username="ada")
-    granted = commands.grant_role(ada, role="deployer", team=team, actor=administrator, now=now)
-    assert commands.grant_role(ada, role="deployer", team=team, actor=administrator, now=now) == granted
-    assert ada.roles_in(team.pk) == {"deployer"}
+    granted = commands.grant_role(ada, role="release_manager", team=team, actor=administrator, now=now)
+    assert isinstance(granted, RoleAssignment)
+    assert commands.grant_role(ada, role="release_manager", team=team, actor=administrator, now=now) == granted
+    assert ada.roles_in(team.pk) == {"release_manager"}
     commands.revoke_role(granted, actor=administrator)
     commands.revoke_role(granted, actor=administrator)
     assert ada.roles_in(team.pk) == set()
     assert kinds(ada) == ["accounts.user.grant_role", "accounts.user.revoke_role"]
-    assert [event.data for event in queries.timeline(ada)] == [{"role": "deployer", "team": "shop"}] * 2
+    assert [event.data for event in queries.timeline(ada)] == [{"role": "release_manager", "team": "shop"}] * 2
 
 
 @pytest.mark.parametrize(

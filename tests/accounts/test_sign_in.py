@@ -66,3 +66,20 @@ def test_who_is_deactivated_is_out_at_once(person: User) -> None:
 def test_the_admins_own_form_leads_to_the_same_throttle(person: User) -> None:
     answer = Client().post(reverse("admin:login"), {"username": "mara", "password": PASSWORD})
     assert answer.status_code == 302 and reverse("account_login") in answer["Location"]
+
+
+@pytest.mark.parametrize(
+    "path", ["email/", "password/reset/", "password/set/", "confirm-email/", "login/code/confirm/"]
+)
+def test_nothing_of_the_sign_in_library_goes_beside_the_commands(person: User, path: str) -> None:
+    client = Client()
+    sign_in(client)
+    assert client.get(f"/accounts/{path}").status_code == 404
+
+
+def test_who_has_no_password_is_told_where_it_is_changed() -> None:
+    client = Client()
+    otto = create_user(username="otto", actor=system())
+    client.force_login(otto, backend="allauth.account.auth_backends.AuthenticationBackend")
+    answer = client.get(reverse("account_change_password"), follow=True)
+    assert "This account has no password" in answer.content.decode()

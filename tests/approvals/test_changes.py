@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from approvals.commands import assess, cancel, close, edit_change, open_round, revise, submit
-from approvals.models import ApprovalRound, ChangeRequest
+from approvals.models import ApprovalRound
 from approvals.queries import current_round
 from releasemgmt.accounts.commands import system
 from releasemgmt.releases.models import Release
@@ -38,14 +38,6 @@ def test_a_change_walks_from_draft_to_closed(world: World, now: datetime) -> Non
     fire(change, "finish", actor=worker, now=now, outcome="successful")
     assert close(change, actor=world.manager, now=now).state == "closed"
     assert list(workflow.breaks()) == []
-
-
-@pytest.mark.parametrize("kind", ["standard", "emergency"])
-def test_other_types_are_refused_plainly(world: World, kind: str) -> None:
-    with pytest.raises(Invalid) as refused:
-        world.change(type=kind)
-    assert list(refused.value.errors) == ["type"]
-    assert not ChangeRequest.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import pytest
 
 from approvals import policies
 from approvals.commands import edit_change
-from approvals.models import ApprovalRound, ChangeRequest
+from approvals.models import ApprovalRound, ChangeModel, ChangeRequest
 from approvals.queries import content, digest, live_votes, sign_off_blockers
 from releasemgmt.catalog.models import Component, ReleaseModel
 from releasemgmt.releases.commands import create_defect, edit_defect, edit_release, link_defect, write_document
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow.errors import Conflict, Invalid, NotPermitted
-from tests.approvals.world import World, holds, picture
+from tests.approvals.world import World, holds, picture, say
 from tests.conftest import NOW
 from tests.factories import ProductFactory
 
@@ -36,6 +36,7 @@ RELEASE: dict[str, Alter] = {
 }
 CHANGE: dict[str, Alter] = {
     "type": lambda world, change: "emergency",
+    "model": lambda world, change: world.recipe(),
     "risk": lambda world, change: "medium",
     "implementation_plan": lambda world, change: "Otherwise.",
     "test_plan": lambda world, change: "Otherwise.",
@@ -53,7 +54,8 @@ def write(record: Any, field: str, value: object) -> None:
     if isinstance(value, list):
         getattr(record, field).set(value)
     else:
-        extra = {"outage_expected": True} if field == "outage_minutes" else {}
+        extra: dict[str, Any] = {"outage_expected": True} if field == "outage_minutes" else {}
+        extra |= {"type": "standard"} if isinstance(value, ChangeModel) else {}
         type(record).objects.filter(pk=record.pk).update(**{field: value}, **extra)
 
 
@@ -150,8 +152,15 @@ def test_a_defect_that_gets_worse_voids(world: World) -> None:
     defect = create_defect(product=world.product, title="Slow", severity="minor", actor=world.author, now=NOW)
     link_defect(release, defect=defect, actor=world.author, now=NOW)
     world.signed(release)
-    edit_defect(defect, changes={"severity": "major"}, actor=world.author, now=NOW)
+    before = picture(release, defect)
+    with pytest.raises(Conflict) as refused:
+        edit_defect(defect, changes={"severity": "major"}, actor=world.author, now=NOW)
+    assert refused.value.code == "voids_signoffs"
+    assert picture(release, defect) == before
+    edit_defect(defect, changes={"severity": "major"}, actor=world.manager, now=NOW, void_signoffs=True)
     assert not holds(release)
+    with pytest.raises(NotPermitted):
+        say(world.round(release), world.manager)
 
 
 def test_content_put_back_makes_the_votes_count_again(world: World) -> None:

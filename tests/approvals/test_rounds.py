@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.db import IntegrityError, transaction
 
-from approvals.commands import open_round, withdraw_rounds
+from approvals.commands import open_round, propose_policy, withdraw_rounds
 from approvals.models import ApprovalPolicy, ApprovalRound
 from approvals.queries import askers, changed_since_last, eligible_voters
 from releasemgmt.accounts.commands import revoke_role, system
@@ -27,8 +27,8 @@ def test_a_round_keeps_what_it_is_about(world: World) -> None:
     release = world.release()
     round = world.round(release)
     assert round.content["version"] == "1.0"
-    assert round.policies == [{"key": "low-risk", "version": 1}]
-    assert round.stages == [{"role": "release_manager", "count": 1, "veto": False}]
+    assert round.policies == [{"key": "low-risk", "version": 2}]
+    assert round.stages == [{"role": "release_manager", "count": 1, "veto": False, "step": 1}]
     assert workflow.timeline(release)[0].data["round"] == round.pk
 
 
@@ -152,13 +152,9 @@ def test_an_open_blocker_makes_it_high_and_the_risk_does_not_fall_again(world: W
 def test_a_newer_version_of_a_policy_counts_for_the_next_round_only(world: World, now: datetime) -> None:
     release = world.release()
     round = world.round(release)
-    ApprovalPolicy.objects.create(
-        key="low-risk",
-        version=2,
-        name="Low risk",
-        conditions={"risk": ["low"]},
-        stages=[{"role": "cab_chair", "count": 1, "veto": True}],
-    )
+    bootstrap = system()
+    chair = [{"role": "cab_chair", "count": 1, "veto": True}]
+    propose_policy(key="low-risk", name="Low", conditions={"risk": ["low"]}, stages=chair, actor=bootstrap, now=now)
     assert round.stages[0]["role"] == "release_manager"
     document(world, release, now)
     assert [stage["role"] for stage in world.round(release).stages] == ["cab_chair"]

@@ -11,7 +11,7 @@ import pytest
 from approvals.commands import edit_change
 from approvals.models import ApprovalRound
 from approvals.queries import riding, standing, waiting_for
-from releasemgmt.accounts.commands import deactivate, grant_role, revoke_role, system
+from releasemgmt.accounts.commands import deactivate, edit_user, grant_role, revoke_role, system
 from releasemgmt.accounts.models import User
 from releasemgmt.releases.commands import (
     create_defect,
@@ -25,6 +25,7 @@ from releasemgmt.releases.models import Release
 from releasemgmt.workflow.commands import fire
 from releasemgmt.workflow.errors import NotPermitted
 from tests.approvals.world import World, holds, picture, say
+from tests.conftest import NOW
 
 Involve = Callable[[World, User, datetime], Release]
 
@@ -68,6 +69,12 @@ def wrote_a_commit(world: World, person: User, now: datetime) -> Release:
     return world.release(author=f"Some One <{person.email.upper()}>")
 
 
+def wrote_a_commit_under_a_former_address(world: World, person: User, now: datetime) -> Release:
+    release = wrote_a_commit(world, person, now)
+    edit_user(person, changes={"email": "another@example.org"}, actor=person)
+    return release
+
+
 def requested_a_change(world: World, person: User, now: datetime) -> Release:
     release = world.release()
     world.assessed(releases=[release], requested_by=person)
@@ -106,6 +113,7 @@ INVOLVED = [
     built,
     judged_a_defect,
     wrote_a_commit,
+    wrote_a_commit_under_a_former_address,
     requested_a_change,
     implements_a_change,
     edited_a_change,
@@ -126,8 +134,8 @@ def test_who_had_a_hand_in_a_release_does_not_sign_it(
         say(round, person)
     assert refused.value.code == "conflict_of_interest"
     assert picture(release) == before
-    assert waiting_for(person) == []
-    assert waiting_for(world.signer) == [round]
+    assert waiting_for(person, NOW) == []
+    assert waiting_for(world.signer, NOW) == [round]
     say(round, world.signer)
     assert holds(release)
 
@@ -136,6 +144,8 @@ def test_who_only_changed_words_may_sign(world: World, now: datetime) -> None:
     release = world.release()
     edit_release(release, changes={"title": "Summer"}, actor=world.signer, now=now)
     write_document(release, kind="release_notes", body="News.", actor=world.signer, now=now)
+    defect = create_defect(product=world.product, title="A typo", severity="minor", actor=world.signer, now=now)
+    link_defect(release, defect=defect, relation="affects", actor=world.signer, now=now)
     world.signed(release)
     assert holds(release)
 
@@ -213,7 +223,7 @@ def test_a_role_granted_after_the_round_opened_does_not_count_in_it(world: World
     grant_role(late, role="release_manager", team=team, actor=system(), now=now + timedelta(seconds=1))
     with pytest.raises(NotPermitted):
         say(round, late)
-    assert waiting_for(late) == []
+    assert waiting_for(late, NOW) == []
 
 
 def test_a_quorum_that_is_out_of_reach_is_shown_and_the_next_round_asks_anew(world: World, now: datetime) -> None:
@@ -236,4 +246,4 @@ def test_what_waits_for_me_takes_the_same_statements_however_many(
     for n in range(5):
         world.round(world.release(f"1.{n}"))
     with django_assert_max_num_queries(7):
-        assert len(waiting_for(world.signer)) == 5
+        assert len(waiting_for(world.signer, NOW)) == 5

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from approvals.commands import assess, create_change, open_round, submit, vote
-from approvals.models import ApprovalRound, ChangeRequest, Vote
+from approvals.commands import assess, create_change, create_change_model, open_round, submit, vote
+from approvals.models import ApprovalRound, ChangeModel, ChangeRequest, Vote
 from approvals.queries import Subject, current_round, is_signed_off
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Environment, Product
@@ -34,6 +34,7 @@ class World:
         self.signer = self.someone("release_manager")
         self.members = [self.someone("cab_member") for _ in range(2)]
         self.chair = self.someone("cab_chair")
+        self.administrator = self.someone("administrator")
 
     def someone(self, *roles: str, **fields: Any) -> User:
         return someone(*roles, team=self.product.team, **fields)
@@ -78,6 +79,23 @@ class World:
         change = submit(self.change(**fields), actor=self.author, now=NOW)
         return assess(change, actor=self.manager, now=NOW)
 
+    def recipe(self, **fields: Any) -> ChangeModel:
+        """A model of standard changes that nobody has approved yet."""
+        texts = {"impact": "A minute.", "implementation_plan": "Swap.", "test_plan": "Look.", "backout_plan": "Back."}
+        facts: dict[str, Any] = {"key": "disk-swap", "name": "Disk swap", "product": self.product, **texts, **fields}
+        return create_change_model(actor=self.administrator, **facts)
+
+    def approved_recipe(self, *, now: datetime = NOW, **fields: Any) -> ChangeModel:
+        """The same, approved by the chair."""
+        model = self.recipe(**fields)
+        say(open_round(model, actor=self.manager, now=now), self.chair, now=now)
+        return model
+
+    def emergency(self, **fields: Any) -> ChangeRequest:
+        """A draft of an emergency, with what it takes to ask for it."""
+        facts = {"incident_reference": "INC-4", "impact": "The shop is down.", "title": "Restart"}
+        return self.change(**(facts | {"type": "emergency"} | fields))
+
     def round(self, subject: Subject, *, now: datetime = NOW) -> ApprovalRound:
         """The release's round, opened; or the change's, which is open."""
         if isinstance(subject, Release):
@@ -96,7 +114,7 @@ class World:
 def say(round: ApprovalRound, voter: User, decision: str = "approve", **fields: Any) -> Vote:
     """A vote on what the round is about."""
     facts = {"decision": decision, "digest": round.digest, "comment": "Because." if decision == "reject" else ""}
-    return vote(round, actor=voter, now=NOW, **(facts | fields))
+    return vote(round, actor=voter, **({"now": NOW} | facts | fields))
 
 
 def holds(subject: Subject) -> bool:

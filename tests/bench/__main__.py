@@ -26,7 +26,7 @@ import django
 
 django.setup()
 
-from tests.bench import limit, load, servers, statements, world
+from tests.bench import limit, load, servers, statements, voting, world
 
 ROUNDS, SECONDS = 3, 4.0
 FLOOR_PORT, PRODUCT_PORT = 8311, 8312
@@ -72,7 +72,7 @@ def gets(path: str, headers: dict[str, str]) -> Any:
     return requests
 
 
-def measure(place: world.World, floor_token: str) -> dict[str, list[float]]:
+def measure(place: world.World, votes: voting.Voting, floor_token: str) -> dict[str, list[float]]:
     """Three interleaved rounds of every rate, with one client and with eight; requests a second."""
     figures: dict[str, list[float]] = {}
     bearer = f"Bearer {place.token}"
@@ -83,6 +83,7 @@ def measure(place: world.World, floor_token: str) -> dict[str, list[float]]:
                 "floor": (FLOOR_PORT, creations(f"Token {floor_token}", "/rows/", label)),
                 "create": (PRODUCT_PORT, creations(bearer, "/api/v1/releases/", label)),
                 "transition": (PRODUCT_PORT, transitions(bearer, place.walkers, clients)),
+                "vote": (PRODUCT_PORT, votes.requests(round_, clients)),
             }
             for name, (port, requests) in loads.items():
                 found = load.drive(port, requests, clients=clients, seconds=SECONDS)
@@ -114,11 +115,11 @@ def report(figures: dict[str, list[float]], times: dict[str, float], counts: dic
     """Print the table and write var/bench.json."""
     middle = {name: statistics.median(values) for name, values in figures.items()}
     print(f"{'requests a second, median of ' + str(ROUNDS):44}{'1 client':>10}{'8 clients':>10}")
-    for name in ("limit", "floor", "create", "transition"):
+    for name in ("limit", "floor", "create", "transition", "vote"):
         print(f"{name:44}{middle[name + '/1']:10.0f}{middle[name + '/8']:10.0f}")
-    for name in ("create", "transition"):
+    for name, goal in (("create", 60), ("transition", 60), ("vote", 40)):
         shares = [middle[f"{name}/{n}"] / middle[f"floor/{n}"] for n in (1, 8)]
-        print(f"{name + ' as a share of the floor (goal: 60 %)':44}{shares[0]:10.0%}{shares[1]:10.0%}")
+        print(f"{f'{name} as a share of the floor (goal: {goal} %)':44}{shares[0]:10.0%}{shares[1]:10.0%}")
     print("\nstatements (without BEGIN, COMMIT, savepoints and the idempotency row)")
     for name, count in counts.items():
         print(f"{name:44}{count:10}")
@@ -139,12 +140,13 @@ def main() -> None:
         servers.migrate()
         place = world.fill()
         floor_token = servers.prepare_floor()
-        counts = statements.count(place)
+        votes = voting.fill(place.manager, place.page.product)
+        counts = statements.count(place, votes)
         with (
             servers.granian("tests.bench.floor:application", FLOOR_PORT),
             servers.granian("releasemgmt.wsgi:application", PRODUCT_PORT) as product,
         ):
-            figures = measure(place, floor_token)
+            figures = measure(place, votes, floor_token)
             times = pages(place)
             rss = servers.largest_worker_mib(product)
         report(figures, times, counts, rss)

@@ -55,7 +55,7 @@ def fill() -> World:
     _releases(products, model, manager)
     walkers = _walkers(products[0], model, manager)
     page = _page(products[0], model, manager)
-    return World(secret, _session(manager), manager, page, walkers)
+    return World(secret, session_of(manager), manager, page, walkers)
 
 
 def _releases(products: list[Product], model: ReleaseModel, manager: User) -> None:
@@ -127,7 +127,7 @@ def _build(product: Product) -> Build:
     )
 
 
-def _session(user: User) -> str:
+def session_of(user: User) -> str:
     session = SessionStore()
     session["_auth_user_id"] = str(user.pk)
     session["_auth_user_backend"] = "allauth.account.auth_backends.AuthenticationBackend"

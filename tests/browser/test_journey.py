@@ -3,77 +3,27 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Environment, Product
 from releasemgmt.releases.commands import record_test_run, register_build
 from releasemgmt.releases.models import Build
 from releasemgmt.workflow import queries
-from tests.factories import ProductFactory, TeamFactory, someone
+from tests.factories import someone
 
-CHROMIUM = shutil.which("chromium")
-PASSWORD = "correct horse battery"
 DIGEST = "sha256:" + "cd" * 32
+
 #: Where the pictures go, for whoever wants to look at them.
 SHOTS = Path(os.environ.get("SCREENSHOTS", "")) if os.environ.get("SCREENSHOTS") else None
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
-@pytest.fixture
-def product() -> Product:
-    product: Product = ProductFactory(key="shop", name="Shop", team=TeamFactory(key="web"))
-    return product
-
-
-@pytest.fixture
-def enter(chromium: Browser, live_server: Any, product: Product) -> Iterator[Callable[..., Page]]:
-    """Signs somebody with a role in, by the sign-in page, and gives their page; console errors fail the test."""
-    problems: list[str] = []
-    contexts = []
-
-    def sign_in(role: str, name: str) -> Page:
-        user: User = someone(role, team=product.team, username=name)
-        user.set_password(PASSWORD)
-        user.save()
-        context = chromium.new_context(base_url=live_server.url, viewport={"width": 1360, "height": 900})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda said: problems.append(said.text) if "Content Security" in said.text else None)
-        page.goto("/admin/")
-        page.get_by_label("Username").fill(name)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url("**/admin/")
-        return page
-
-    yield sign_in
-    for context in contexts:
-        context.close()
-    assert problems == []
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def shoot(page: Page, name: str) -> None:

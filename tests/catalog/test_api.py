@@ -16,6 +16,7 @@ pytestmark = pytest.mark.django_db
 ENVIRONMENTS, MODELS, PRODUCTS = f"{API}/environments/", f"{API}/release-models/", f"{API}/products/"
 ANY = {"If-Match": "*"}
 LAB = {"key": "lab", "name": "Lab", "tier": "test", "rank": 15}
+SHIPPED = 3
 SMOKE = {"suite": "smoke", "tier": "test", "gates": "pass_integration"}
 
 
@@ -150,6 +151,27 @@ def test_another_teams_product_does_not_exist(administrator: Caller) -> None:
     assert picture(other) == before
 
 
+def test_documents_that_releases_inherit_are_written_under_the_products_etag(administrator: Caller) -> None:
+    product = ProductFactory(key="shop")
+    path, document = f"{PRODUCTS}shop/", f"{PRODUCTS}shop/documents/impact/"
+    writer = Caller(someone("contributor", team=product.team))
+    assert writer.refused("get", document, status=404)["detail"] == "It is not written yet."
+    tag = writer.get(path)["ETag"]
+    assert writer.put(document, {"body": "None."}, headers={"If-Match": tag}).json()["revision"] == 2
+    found = writer.get(document).json()
+    assert (found["kind"], found["body"]) == ("impact", "None.")
+    before = picture(product)
+    assert writer.put(document, {"body": "None."}, headers=ANY).status_code == 200
+    writer.refused("put", document, {"body": "Some."}, status=412, **{"If-Match": tag})
+    writer.refused("put", document, {"body": "Some."}, status=428)
+    writer.refused("put", f"{PRODUCTS}shop/documents/poem/", {"body": "O rose"}, status=404, **ANY)
+    for role, status in (("auditor", 403), ("administrator", 403), ("cab_member", 403)):
+        Caller(someone(role, team=product.team)).refused("put", document, {"body": "x"}, status=status, **ANY)
+    Caller(someone("contributor", team=TeamFactory())).refused("put", document, {"body": "x"}, status=404, **ANY)
+    assert picture(product) == before
+    assert kinds(administrator, path) == ["catalog.product_document.write"]
+
+
 # --- environments ----------------------------------------------------------------------------------------------------
 
 
@@ -171,7 +193,8 @@ def test_environments_and_models_are_seen_by_whoever_signed_in() -> None:
     EnvironmentFactory(key="production")
     caller = Caller(someone())
     assert [row["key"] for row in caller.get(ENVIRONMENTS).json()["results"]] == ["production"]
-    assert [row["number"] for row in caller.get(MODELS).json()["results"]] == ["normal@1"]
+    shown = {row["number"] for row in caller.get(MODELS).json()["results"]}
+    assert shown == {"continuous@1", "emergency@1", "normal@1"}
 
 
 # --- release models --------------------------------------------------------------------------------------------------
@@ -200,6 +223,43 @@ def test_an_edit_of_a_model_makes_its_next_version(administrator: Caller) -> Non
         administrator.refused("get", f"{MODELS}{nowhere}/", status=404)
 
 
+def test_a_model_says_what_fires_by_itself_and_what_ends_its_pre_approval(administrator: Caller) -> None:
+    shipped = administrator.get(f"{MODELS}continuous/").json()
+    assert shipped["sign_off"] == "pre_approved"
+    assert shipped["by_itself"] == ["build", "pass_integration", "accept", "close"]
+    assert {(entry["origin"], entry["gates"]) for entry in shipped["documents"]} == {("inherited", "accept")}
+    due = {entry["kind"]: entry["gates"] for entry in administrator.get(f"{MODELS}emergency/").json()["documents"]}
+    assert [kind for kind, gates in due.items() if gates == "accept"] == ["deployment_procedure", "impact"]
+    body: dict[str, Any] = {"key": "daily", "name": "Daily", "sign_off": "pre_approved", "by_itself": ["build"]}
+    body |= {"pre_approval_days": 30, "fail_rate_ceiling": 5, "suites": [SMOKE]}
+    body |= {"documents": [{"kind": "impact", "origin": "inherited", "gates": "accept"}]}
+    made = administrator.post(MODELS, body).json()
+    assert {name: made[name] for name in body} == body
+    assert Event.objects.get(kind="catalog.releasemodel.create").data == {
+        **body,
+        "version": 1,
+        "review": "after_trouble",
+        "exposure": "with_deployment",
+    }
+
+
+def test_a_product_without_the_tier_of_a_shipped_model_is_refused_it(administrator: Caller) -> None:
+    production = EnvironmentFactory(key="production")
+    TeamFactory(key="shop")
+    for model in ("continuous", "emergency"):
+        body = {"key": "shop", "name": "Shop", "team": "shop", "environments": ["production"], "default_model": model}
+        assert "tests in test" in administrator.refused("post", PRODUCTS, body, status=400)["detail"]
+    bare = ReleaseModel.objects.create(key="bare", name="Bare")
+    product = ProductFactory(key="shop", environments=[production], default_model=bare)
+    before = picture(product)
+    for model in ("continuous", "emergency"):
+        administrator.refused("patch", f"{PRODUCTS}shop/", {"default_model": model}, status=400, **ANY)
+        release = {"product": "shop", "version": "1.0", "model": model}
+        manager = Caller(someone("release_manager", team=product.team))
+        assert "uses no such" in manager.refused("post", f"{API}/releases/", release, status=400)["detail"]
+    assert picture(product) == before
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
@@ -209,14 +269,23 @@ def test_an_edit_of_a_model_makes_its_next_version(administrator: Caller) -> Non
         ({"suites": [SMOKE | {"colour": "blue"}]}, "/suites/0/colour"),
         ({"documents": [{"kind": "poem", "origin": "own"}]}, "/documents/0/kind"),
         ({"review": "sometimes"}, "/review"),
-        ({"sign_off": "pre_approved"}, "/sign_off"),
+        ({"sign_off": "by nobody"}, "/sign_off"),
+        ({"documents": [{"kind": "impact", "origin": "heaven"}]}, "/documents/0/origin"),
+        ({"documents": [{"kind": "impact", "origin": "own", "gates": "build"}]}, "/documents/0/gates"),
+        ({"documents": [{"kind": "impact", "origin": "own"}] * 2}, "/documents"),
+        ({"by_itself": ["rework"]}, "/by_itself/0"),
+        ({"by_itself": "accept"}, "/by_itself"),
+        ({"pre_approval_days": 0}, "/pre_approval_days"),
+        ({"pre_approval_days": 367}, "/pre_approval_days"),
+        ({"fail_rate_ceiling": 0}, "/fail_rate_ceiling"),
+        ({"fail_rate_ceiling": 101}, "/fail_rate_ceiling"),
         ({"key": "a b"}, "/key"),
     ],
 )
 def test_a_model_that_makes_no_sense_is_refused(administrator: Caller, body: dict[str, Any], pointer: str) -> None:
     document = administrator.refused("post", MODELS, {"key": "fast", "name": "Fast"} | body, status=400)
     assert [error["pointer"] for error in document["errors"]] == [pointer]
-    assert ReleaseModel.objects.count() == 1
+    assert ReleaseModel.objects.count() == SHIPPED
 
 
 # --- who -------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 
 from releasemgmt.catalog.models import Tier
 from releasemgmt.catalog.policies import TIERS, missing_tiers, model_errors
-from releasemgmt.catalog.shipped import NORMAL
+from releasemgmt.catalog.shipped import CONTINUOUS, EMERGENCY, NORMAL
 
 SMOKE = {"suite": "smoke", "tier": "test", "gates": "accept"}
 
@@ -31,8 +31,10 @@ def test_the_normal_model_names_the_tiers_that_it_misses(used: list[str], missin
     assert missing_tiers(suites, used) == missing
 
 
-def test_the_shipped_model_has_no_error() -> None:
-    assert model_errors(NORMAL["suites"], NORMAL["documents"]) == {}
+@pytest.mark.parametrize("model", [NORMAL, CONTINUOUS, EMERGENCY], ids=lambda model: model["key"])
+def test_the_shipped_models_have_no_error(model: Any) -> None:
+    lists = {name: model.get(name, []) for name in ("suites", "documents", "by_itself")}
+    assert model_errors(**lists) == {}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,26 @@ def test_the_shipped_model_has_no_error() -> None:
         ([], [{"kind": "impact", "origin": "own"}], []),
         ([], [{"kind": "poem", "origin": "own"}], ["documents.0"]),
         ([], [{"kind": "impact", "origin": "heaven"}, "impact"], ["documents.0", "documents.1"]),
+        ([], [{"kind": "impact", "origin": "inherited", "gates": "close"}], []),
+        ([], [{"kind": "impact", "origin": "own", "gates": "build"}], ["documents.0"]),
+        ([], [{"kind": "impact", "origin": "own", "colour": "blue"}], ["documents.0"]),
+        ([], [{"kind": "impact", "origin": origin} for origin in ("own", "inherited")], ["documents"]),
     ],
 )
 def test_what_is_wrong_with_a_model_is_named(suites: Any, documents: Any, wrong: list[str]) -> None:
-    assert list(model_errors(suites, documents)) == wrong
+    assert list(model_errors(suites=suites, documents=documents)) == wrong
+
+
+@pytest.mark.parametrize(
+    ("by_itself", "wrong"),
+    [
+        ([], []),
+        (["build", "pass_integration", "accept", "close"], []),
+        (["deploy"], ["by_itself"]),
+        ([["accept"]], ["by_itself"]),
+        ("accept", ["by_itself"]),
+        (None, ["by_itself"]),
+    ],
+)
+def test_only_these_transitions_fire_by_themselves(by_itself: Any, wrong: list[str]) -> None:
+    assert list(model_errors(by_itself=by_itself)) == wrong

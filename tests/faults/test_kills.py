@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,11 @@ from releasemgmt.workflow.models import Event, Pending
 from tests.background import Background, Mailbox, eventually
 from tests.factories import TeamFactory, someone
 from tests.notifications.world import positions, tell
+from tests.scale import scaled
 
-EVENTS, KILLS = 150, 3
+EVENTS, KILLS = scaled(150, 10_000), scaled(3, 20)
+#: Seconds until everything is told.
+PATIENCE = scaled(60, 1800)
 
 
 @pytest.fixture
@@ -37,7 +40,9 @@ def end_leases() -> None:
     Delivery.objects.exclude(lease_until=None).update(lease_until=timezone.now())
 
 
-def test_whatever_dies_each_event_is_published_and_told_once(background: Background, mailbox: Mailbox) -> None:
+def test_whatever_dies_each_event_is_published_and_told_once(
+    background: Background, mailbox: Mailbox, record_property: Callable[[str, object], None]
+) -> None:
     team = TeamFactory(key="shop")
     actor, reader = someone("release_manager", team=team), someone("contributor", team=team)
     victims = sorted(background.running)
@@ -54,7 +59,7 @@ def test_whatever_dies_each_event_is_published_and_told_once(background: Backgro
     background.start()
 
     emails = Delivery.objects.filter(channel=Channel.EMAIL)
-    eventually(lambda: not Pending.objects.exists() and not emails.exclude(state="sent").exists())
+    eventually(lambda: not Pending.objects.exists() and not emails.exclude(state="sent").exists(), seconds=PATIENCE)
     log = positions()
     assert [position for position, _event in log] == list(range(1, len(log) + 1))
     assert sorted(event for _position, event in log) == sorted(Event.objects.values_list("pk", flat=True))
@@ -66,6 +71,8 @@ def test_whatever_dies_each_event_is_published_and_told_once(background: Backgro
     assert len(copies) == EVENTS
     assert sum(copies.values()) - EVENTS <= interrupted
     assert list(queries.breaks()) == []
+    record_property("attempts", EVENTS)
+    record_property("outcomes", f"{KILLS} kills, events lost 0, told twice 0, mails repeated {copies.total() - EVENTS}")
 
 
 def cut_connections() -> None:

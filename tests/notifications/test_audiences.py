@@ -11,14 +11,20 @@ import pytest
 from django.conf import settings as installed
 from django.urls import reverse
 
+from approvals import commands as approvals
 from deployments import commands as deployments
+from releasemgmt.accounts.commands import deactivate, grant_role, system
 from releasemgmt.accounts.models import User
 from releasemgmt.notifications import fanout
 from releasemgmt.notifications.models import Delivery
+from releasemgmt.workflow.commands import comment
+from tests.approvals.boards import ask, weekly
+from tests.approvals.test_change_types import implemented
 from tests.approvals.world import World, say
 from tests.conftest import NOW
 from tests.deployments.conftest import shop as shop
 from tests.deployments.world import HOUR, Shop, at, task
+from tests.factories import someone
 
 pytestmark = pytest.mark.django_db
 AUDIENCES = copy.copy(installed.NOTIFICATION_AUDIENCES)
@@ -124,6 +130,74 @@ def test_a_failed_task_waits_for_a_decision_and_the_failed_plan_is_told(shop: Sh
 def test_success_is_told_to_who_planned_it(shop: Shop) -> None:
     shop.deployed(shop.release("1.0"))
     assert people(heard("deployments.deploymentplan.succeed")) == {shop.manager}
+
+
+def test_a_closed_agenda_is_told_to_who_sits_on_the_board_and_so_is_a_meeting_that_is_off(world: World) -> None:
+    meeting = weekly(world).meetings.earliest("starts_at")
+    round = ask(world, "Larger disk")
+    approvals.close_agendas(meeting.cut_off_at)
+    entries = heard("approvals.board.close_agenda")
+    assert people(entries) == {world.chair, *world.members}
+    assert entries[0].url == reverse("admin:approvals_meeting_change", args=[meeting.pk])
+    assert entries[0].subject == "Weekly CAB: the agenda of Thursday 5 March 2026, 14:00 (CET)"
+    assert round.subject.number in entries[0].body
+    approvals.cancel_meeting(meeting, reason="All are ill", actor=world.chair, now=NOW)
+    entries = heard("approvals.board.cancel")
+    assert people(entries) == set(world.members)
+    assert "All are ill" in entries[0].body
+
+
+def test_a_role_that_needs_a_second_administrator_is_told_to_the_others() -> None:
+    ada, bob, cleo = (someone("administrator", username=name) for name in ("ada", "bob", "cleo"))
+    grant_role(cleo, role="deployer", team=None, actor=ada, now=NOW, reason="On duty from Monday")
+    entries = heard("accounts.user.request_role")
+    assert people(entries) == {bob}, "not the one who asks, and not the one whom it is for"
+    assert entries[0].url == reverse("admin:accounts_rolerequest_changelist")
+    assert "On duty from Monday" in entries[0].body
+
+
+def test_a_round_that_waits_reminds_its_voters_then_calls_those_who_can_help(world: World) -> None:
+    round = world.round(world.release())
+    approvals.follow_up(round.follow_up_at)
+    entries = heard("approvals.round.remind")
+    assert people(entries) == {world.signer, world.manager}
+    assert "still waits" in entries[0].subject
+    approvals.follow_up(round.due_at)
+    helping = {world.author, world.manager, world.signer, world.chair}
+    assert people(heard("approvals.round.escalate")) == helping
+    approvals.follow_up(round.due_at + timedelta(days=3))
+    assert people(heard("approvals.round.expire")) == helping
+
+
+def test_a_lost_quorum_is_told_to_those_who_can_help(world: World) -> None:
+    world.round(world.release())
+    for person in (world.signer, world.manager):
+        deactivate(person, actor=system(), now=NOW)
+    approvals.watch_quorums(NOW)
+    assert people(heard("approvals.round.lose_quorum")) == {world.author, world.chair}
+
+
+def test_the_next_step_asks_its_voters(world: World) -> None:
+    stages = [{"role": "release_manager", "count": 1}, {"role": "cab_chair", "count": 1}]
+    approvals.propose_policy(key="low-risk", name="Low", stages=stages, actor=system(), now=NOW)
+    say(world.round(world.release()), world.signer)
+    assert people(heard("approvals.round.advance")) == {world.chair, world.manager}
+
+
+def test_a_question_on_a_round_reaches_who_asked_for_it(world: World) -> None:
+    release = world.round(world.release()).record
+    comment(release, body="Is it safe?", actor=world.signer)
+    entries = heard("comment")
+    assert people(entries) == {world.author, world.manager}
+    assert "Is it safe?" in entries[0].body
+
+
+def test_an_overdue_retrospective_is_told_to_the_release_managers(world: World) -> None:
+    implemented(world)
+    approvals.watch_retrospectives(NOW + timedelta(days=3))
+    entries = heard("approvals.changerequest.miss_retrospective")
+    assert people(entries) == {world.manager, world.signer}
+    assert "is overdue" in entries[0].subject
 
 
 @pytest.mark.parametrize("kind", AUDIENCES)

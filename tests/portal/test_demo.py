@@ -13,11 +13,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from approvals.commands import vote
-from approvals.models import ApprovalRound, ChangeRequest
-from approvals.queries import standing
+from approvals.models import ApprovalRound, ChangeRequest, Meeting
+from approvals.queries import model_approval, standing
 from deployments.commands import finish_plans, finish_task, start_due_plans
 from deployments.models import DeploymentPlan
 from releasemgmt.accounts.models import User
+from releasemgmt.catalog.models import Product
 from releasemgmt.notifications.models import Channel, Delivery
 from releasemgmt.portal import demo
 from releasemgmt.portal.demo.stage import PEOPLE
@@ -79,7 +80,7 @@ def test_the_first_minute_goes_as_the_readme_says(clone: Path) -> None:
     [round] = waiting_rounds()
     assert f"Sign in as Carla Conti and vote on {round.subject}" in out
     now = timezone.now()
-    assert (start_due_plans(now), round.subject.state) == (0, "accepted")
+    assert (start_due_plans(now), Release.objects.get(rounds=round).state) == (0, "accepted")
     vote(round, decision="approve", digest=round.digest, actor=User.objects.get(username="carla"), now=now)
     assert start_due_plans(now) == 1
     plan = DeploymentPlan.objects.get(state="in_progress")
@@ -90,6 +91,13 @@ def test_the_first_minute_goes_as_the_readme_says(clone: Path) -> None:
     assert (release.state, release.changes.get().state) == ("deployed", "review")
     assert "releases.release.deploy" in queries.timeline(release).values_list("kind", flat=True)
     assert list(queries.breaks()) == []
+
+
+def test_a_pipeline_ships_the_handbook_under_one_approval(clone: Path) -> None:
+    make_demo()
+    handbook = Product.objects.get(key="handbook")
+    assert model_approval(handbook.default_model, now=timezone.now()).holds
+    assert set(handbook.documents.values_list("kind", flat=True)) == set(handbook.default_model.inherited)
 
 
 def test_builds_are_the_archives_of_the_commits_and_reports_are_real(clone: Path) -> None:
@@ -171,3 +179,13 @@ def test_a_production_database_is_refused(clone: Path, settings: Any) -> None:
         make_demo()
     assert not User.objects.filter(kind=User.Kind.HUMAN).exists()
     assert not demo.is_demo()
+
+
+def test_the_cab_meets_about_what_waits_and_about_a_change(clone: Path) -> None:
+    make_demo()
+    meeting = Meeting.objects.get(extra=True)
+    [waiting] = waiting_rounds()
+    about = [item.round.record for item in meeting.items.select_related("round__release", "round__change")]
+    assert waiting.subject in about
+    assert "Move the archive to cheaper disks" in [getattr(subject, "title", "") for subject in about]
+    assert Meeting.objects.planned().filter(extra=False).count() > 6

@@ -56,5 +56,6 @@ def test_an_administrator_shuts_a_person_out_and_lets_them_in_again(ada: User) -
     assert person.get("/admin/").status_code == 302
     assert b"Let in again" in administrator.get(page(ada)).content
     assert administrator.post(page(ada, "reactivate/")).status_code == 302
-    assert signed_in(ada).get("/admin/").status_code == 200
+    assert person.get("/admin/").status_code == 302, "with a new sign-in only"
+    assert signed_in(User.objects.get(pk=ada.pk)).get("/admin/").status_code == 200
     assert administrator.get(page(ada, "reactivate/")).status_code == 405

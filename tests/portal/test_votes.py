@@ -94,13 +94,3 @@ def test_a_vote_can_be_taken_back_while_the_round_is_open(world: World) -> None:
     assert "You voted" in client.get(reverse("admin:approvals_approvalround_change", args=[round.pk])).content.decode()
     client.post(reverse("admin:approvals_approvalround_revoke", args=[round.pk]))
     assert Vote.objects.filter(revoked_at=None).count() == 0
-
-
-def test_the_dossier_asks_no_more_than_it_has_parts(
-    world: World, round: ApprovalRound, django_assert_max_num_queries: Any
-) -> None:
-    client = signed_in(world.signer)
-    address = reverse("admin:approvals_approvalround_change", args=[round.pk])
-    client.get(address)
-    with django_assert_max_num_queries(40):
-        assert client.get(address).status_code == 200

@@ -7,10 +7,22 @@ from typing import Any
 
 import pytest
 
-from releasemgmt.releases.commands import close, edit_release, expose, link_defect, register_build, set_builds
-from releasemgmt.releases.models import Build
+from releasemgmt.accounts.commands import system
+from releasemgmt.catalog.commands import write_product_document
+from releasemgmt.catalog.models import ReleaseModel
+from releasemgmt.releases.commands import (
+    close,
+    edit_release,
+    expose,
+    link_defect,
+    register_build,
+    set_builds,
+    write_document,
+)
+from releasemgmt.releases.models import Build, Document, Release
 from releasemgmt.workflow.commands import fire
 from releasemgmt.workflow.errors import Blocked, Conflict, Invalid, NotPermitted, WrongState
+from releasemgmt.workflow.gates import blockers
 from tests.conftest import NOW
 from tests.factories import EnvironmentFactory, ProductFactory
 from tests.releases.world import SUITES, World
@@ -219,3 +231,57 @@ def test_a_model_whose_tiers_the_product_lacks_is_refused() -> None:
     )
     with pytest.raises(Invalid):
         world.planned(model=other)
+
+
+def under(key: str) -> World:
+    return World(ProductFactory(default_model=ReleaseModel.objects.get(key=key)))
+
+
+def integrated(world: World, suite: str) -> Release:
+    """A release that passed the one suite that its model asks for."""
+    release = world.built()
+    world.run(release, suite, "test")
+    return fire(release, "pass_integration", actor=world.ci, now=NOW)
+
+
+def test_a_release_inherits_the_documents_of_its_product(unsigned: None) -> None:
+    world = under("continuous")
+    release = integrated(world, "integration")
+    assert codes(release, "accept", world.manager) == ["document_missing"] * 3
+    for kind in release.model.inherited:
+        write_product_document(world.product, kind=kind, body="As always.", actor=world.author)
+    assert codes_of(release, "accept") == []
+    write_product_document(world.product, kind="impact", body=" ", actor=world.author)
+    assert codes_of(release, "accept") == ["document_missing"]
+    write_document(release, kind="impact", body="Its own.", actor=world.author, now=NOW)
+    assert codes_of(release, "accept") == []
+
+
+def test_a_model_whose_documents_are_the_releases_own_inherits_none(world: World, unsigned: None) -> None:
+    release = world.tested()
+    for kind in Document.Kind.values:
+        write_product_document(world.product, kind=kind, body="As always.", actor=world.author)
+    assert codes_of(release, "accept").count("document_missing") == 4
+
+
+def test_in_an_emergency_some_documents_come_with_the_look_back(unsigned: None) -> None:
+    world = under("emergency")
+    release = integrated(world, "smoke")
+    for kind in ("deployment_procedure", "impact"):
+        write_document(release, kind=kind, body="Now.", actor=world.author, now=NOW)
+    fire(release, "accept", actor=world.manager, now=NOW)
+    release = fire(release, "deploy", actor=system(), now=NOW)
+    expose(release, environment=EnvironmentFactory(key="production"), percent=100, actor=system(), now=NOW)
+    closed = codes(release, "close", world.manager)
+    assert closed == ["document_missing", "document_missing", "review_missing"]
+    before = picture(release)
+    with pytest.raises(WrongState):
+        write_document(release, kind="impact", body="Other.", actor=world.author, now=NOW)
+    assert picture(release) == before
+    for kind in ("workflow_monitoring", "release_notes"):
+        write_document(release, kind=kind, body="Later.", actor=world.author, now=NOW)
+    assert close(release, review="It went well.", actor=world.manager, now=NOW).state == "closed"
+
+
+def codes_of(release: Release, transition: str) -> list[str]:
+    return [blocker.code for blocker in blockers(Release.objects.get(pk=release.pk), transition, now=NOW)]

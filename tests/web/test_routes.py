@@ -26,9 +26,12 @@ API = {
     "teams/": "GET, POST write",
     "products/": "GET, POST write",
     "products/<number>/components/": "GET, POST write",
+    "products/<number>/documents/<kind>/": "GET, PUT write",
     "environments/": "GET, POST write",
     "environments/matrix/": "GET",
     "release-models/": "GET, POST write",
+    "release-models/<number>/pre-approval/": "GET",
+    "release-models/<number>/pre-approval/end/": "POST write",
     "releases/": "GET, POST write",
     "releases/<number>/builds/": "PUT write, POST write",
     "releases/<number>/documents/<kind>/": "GET, PUT write",
@@ -37,6 +40,7 @@ API = {
     "releases/<number>/test-plan/": "GET",
     "releases/<number>/comparison/": "GET",
     "releases/<number>/readiness/": "GET",
+    "releases/<number>/evidence/": "GET",
     "releases/<number>/approval/": "GET, POST write",
     "commits/bulk/": "POST write",
     "builds/": "GET, POST write",
@@ -44,24 +48,53 @@ API = {
     "known-defects/": "GET, POST write",
     "changes/": "GET, POST write",
     "changes/<number>/approval/": "GET, POST write",
+    "changes/<number>/risk/": "GET, POST write",
+    "changes/<number>/conflicts/": "GET",
+    "change-models/": "GET, POST write",
+    "change-models/<number>/approval/": "GET, POST write",
     "approvals/": "GET",
     "approvals/<pk>/": "GET",
     "approvals/<pk>/votes/": "POST approve",
     "approvals/<pk>/votes/<vote>/revoke/": "POST approve",
-    "approval-policies/": "GET",
+    "boards/": "GET, POST write",
+    "meetings/": "GET, POST write",
+    "meetings/<pk>/": "GET, PATCH write",
+    "meetings/<pk>/agenda/": "GET",
+    "meetings/<pk>/agenda/<round>/": "PATCH write",
+    "meetings/<pk>/minutes/": "GET",
+    "meetings/<pk>/transitions/cancel/": "POST write",
+    "meetings/<pk>/transitions/hold/": "POST write",
+    "approvals/<pk>/conditions/<condition>/meet/": "POST write",
+    "approval-policies/": "GET, POST write",
+    "approval-policies/<number>/preview/": "GET",
+    "release-models/<number>/approval/": "GET, POST write",
+    "delegations/": "GET, POST approve",
+    "delegations/<pk>/": "GET, PATCH approve",
     "deployment-plans/": "GET, POST write|deploy",
     "deployment-plans/<number>/tasks/<task>/transitions/<step>/": "POST write|deploy",
     "deployments/": "GET, POST deploy",
     "deployments/<pk>/": "GET",
+    "windows/": "GET, POST write",
+    "windows/status/": "GET",
+    "window-overrides/": "GET, POST write",
+    "window-overrides/<pk>/": "GET, PATCH write",
+    "window-overrides/<pk>/transitions/approve/": "POST write",
+    "window-overrides/<pk>/transitions/decline/": "POST write",
+    "window-overrides/<pk>/transitions/withdraw/": "POST write",
+    "line-stops/": "GET, POST write",
+    "line-stops/<pk>/": "GET",
+    "line-stops/<pk>/transitions/resume/": "POST write",
     "notifications/": "GET",
+    "population/": "GET",
     "notifications/<pk>/read/": "POST write",
     "events/": "GET",
 }
-for records in ("teams", "products", "environments", "releases", "known-defects", "changes"):
+for records in ("teams", "products", "environments", "releases", "known-defects", "changes", "boards", "windows"):
     API |= {f"{records}/<number>/{path}": methods for path, methods in RECORD.items()}
-for versioned in ("release-models", "approval-policies"):
+for versioned in ("release-models", "change-models", "approval-policies"):
     API |= {f"{versioned}/<number>/{path}": methods for path, methods in (RECORD | {"": "GET"}).items()}
-for stateful in ("releases", "known-defects", "changes"):
+API["approval-policies/<number>/"] = "GET, PATCH write"
+for stateful in ("releases", "known-defects", "changes", "windows"):
     API |= {f"{stateful}/<number>/{path}": methods for path, methods in LIFE.items()}
 for path, methods in (RECORD | LIFE).items():
     API[f"deployment-plans/<number>/{path}"] = methods.replace("write", "write|deploy")

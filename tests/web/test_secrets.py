@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from allauth.mfa.models import Authenticator
+from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
@@ -19,6 +21,9 @@ from releasemgmt.catalog.models import Product
 from releasemgmt.releases.models import Release
 from releasemgmt.web.models import IdempotentRequest
 from releasemgmt.workflow.models import Event
+from releasemgmt.workflow.signatures import new_key
+from tests.accounts.test_second_factor import PASSWORD as PASSWORD_OF_MARA
+from tests.accounts.test_second_factor import sign_in, turn_on
 from tests.factories import someone
 from tests.web.world import API, Caller, token_for
 
@@ -96,6 +101,10 @@ except ValueError:
         "ALLOWED_HOSTS": "localhost",
         "CSRF_TRUSTED_ORIGINS": "http://localhost",
         "DJANGO_SETTINGS_MODULE": "releasemgmt.settings",
+        "OIDC_SERVER_URL": "https://sso.example.org",
+        "OIDC_CLIENT_ID": "releasemgmt",
+        "OIDC_CLIENT_SECRET": "canary-client-secret",
+        "CHECKPOINT_KEY": "canary-checkpoint-key",
     }
     ran = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=production, capture_output=True, text=True, check=True
@@ -105,6 +114,56 @@ except ValueError:
     assert lines[1]["request_id"] == "ci-42"
     assert all("no luck" in line["exception"] for line in lines)
     assert "canary" not in ran.stderr
+
+
+def test_no_secret_of_a_second_factor_comes_out_again(product: Product, caplog: Any) -> None:
+    """Neither the secret nor a recovery code: the database keeps the secret encrypted, pages show it once."""
+    person = create_user(username="mara", password=PASSWORD_OF_MARA, actor=system())
+    grant_role(person, role="contributor", team=product.team, actor=system(), now=timezone.now())
+    browser = Client()
+    sign_in(browser)
+    secret = turn_on(browser)
+    administrator = Client()
+    administrator.force_login(someone("administrator", username="root"))
+    seen = [browser.get(f"{API}/me/"), browser.get("/accounts/2fa/"), browser.get("/admin/")]
+    seen += [administrator.get(f"/admin/accounts/user/{person.pk}/change/"), administrator.get(f"{API}/events/")]
+    stored = json.dumps([event.data for event in Event.objects.all()])
+    stored += str(list(Authenticator.objects.values_list("data", flat=True)))
+    assert Authenticator.objects.filter(type=Authenticator.Type.TOTP).exists()
+    assert secret not in b"".join(answer.content for answer in seen).decode() + stored + caplog.text
+
+
+def test_the_key_of_checkpoints_stays_in_the_environment(
+    product: Product, settings: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: Any
+) -> None:
+    key, spoilt = new_key(), "canary-no-key-0123456789"
+    for each in (key, spoilt):
+        settings.CHECKPOINT_KEY = each
+        with suppress(CommandError):
+            call_command("checkpoint", file=tmp_path / "checkpoints")
+    with pytest.raises(CommandError) as refused:
+        call_command("checkpoint", file=tmp_path / "checkpoints")
+    printed = capfd.readouterr()
+    written = (tmp_path / "checkpoints").read_text()
+    haystack = written + printed.out + printed.err + str(refused.value) + caplog.text
+    assert written and key not in haystack and spoilt not in haystack
+
+
+def test_the_secret_at_the_provider_is_in_no_answer_and_no_log(
+    settings: Any, caplog: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The provider does not answer: the page says so and nothing tells what we would have shown it."""
+    canary = "canary-client-secret-42"
+    app = {"provider_id": "oidc", "name": "SSO", "client_id": "us", "secret": canary}
+    app["settings"] = {"server_url": "http://127.0.0.1:9"}  # type: ignore[assignment]
+    settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APP": app}}
+    browser = Client(raise_request_exception=False)
+    seen = [browser.get("/accounts/login/"), browser.post("/accounts/oidc/oidc/login/")]
+    seen.append(browser.get("/accounts/oidc/oidc/login/callback/?code=x&state=y"))
+    assert 404 not in [answer.status_code for answer in seen]
+    printed = capfd.readouterr()
+    haystack = "".join(str(answer.headers) + answer.content.decode() for answer in seen)
+    assert canary not in haystack + printed.out + printed.err + caplog.text
 
 
 def test_a_refusal_names_no_secret(release: Release) -> None:

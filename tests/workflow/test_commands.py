@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection, transaction
 from releasemgmt.accounts.models import Team
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow import queries, triggers
-from releasemgmt.workflow.commands import comment, create, edit, fire
+from releasemgmt.workflow.commands import command, comment, create, edit, fire, reading, while_reading
 from releasemgmt.workflow.errors import Blocked, Invalid, NotPermitted, WrongState
 from releasemgmt.workflow.models import Event, Pending
 from tests.factories import ProductFactory, someone
@@ -133,26 +133,20 @@ def test_the_database_refuses_to_change_events(release: Release, verb: str) -> N
     assert not triggers.missing(connection)
 
 
-@pytest.mark.parametrize("damage", ["data = '{}'", "seq = 7", "prev_hash = 'x'", "kind = 'comment'"])
-def test_the_audit_names_a_row_that_was_changed(release: Release, damage: str, now: datetime) -> None:
-    edit(release, actor=release.created_by, changes={"title": "Spring"})
-    triggers.remove(connection)
-    with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE workflow_event SET {damage} WHERE stream = %s AND seq = 2", [release.stream])
-    triggers.install(connection)
-    assert [(found.stream, found.seq) for found in queries.breaks()] == [(release.stream, 2)]
-
-
-def test_the_audit_sees_a_truncated_tail(release: Release) -> None:
-    edit(release, actor=release.created_by, changes={"title": "Spring"})
-    triggers.remove(connection)
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM workflow_pending")
-        cursor.execute("DELETE FROM workflow_event WHERE stream = %s AND seq = 2", [release.stream])
-    triggers.install(connection)
-    assert [(found.stream, found.seq) for found in queries.breaks()] == [(release.stream, 2)]
-
-
 def test_a_team_is_an_aggregate_without_a_state() -> None:
     team = create(Team(key="shop", name="Shop"), actor=someone("administrator"))
     assert (team.number, team.event_seq, team.revision) == ("shop", 1, 1)
+
+
+def test_a_read_asks_once_and_anew_after_a_command() -> None:
+    answers = iter(range(1, 10))
+
+    def ask() -> int:
+        return while_reading("answer", lambda: next(answers))
+
+    with reading():
+        assert [ask(), ask()] == [1, 1]
+        with command():
+            assert [ask(), ask()] == [2, 3]
+        assert [ask(), ask()] == [4, 4]
+    assert [ask(), ask()] == [5, 6]

@@ -7,4 +7,4 @@ from releasemgmt.catalog import shipped
 
 class Migration(migrations.Migration):
     dependencies = [("catalog", "0001_initial")]
-    operations = [migrations.RunPython(shipped.insert, migrations.RunPython.noop)]
+    operations = [migrations.RunPython(shipped.insert_normal, migrations.RunPython.noop)]

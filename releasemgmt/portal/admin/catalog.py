@@ -9,14 +9,15 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path
 
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog import commands
-from releasemgmt.catalog.models import Environment, Product, Tier
-from releasemgmt.web.admin import RecordAdmin, actor_of, attempt
+from releasemgmt.catalog.models import DocumentKind, Environment, Product, ReleaseModel, Tier
+from releasemgmt.portal.admin.forms import OwnTeams, VoidingForm, offer, text, visible_teams
+from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt
 from releasemgmt.workflow.models import Aggregate
 
 RELEASES_SHOWN = 5
@@ -45,17 +46,31 @@ class ProductEditForm(forms.Form):
     name = forms.CharField(max_length=100)
     time_zone = forms.CharField(max_length=64, initial="UTC")
     repository_url = forms.URLField(max_length=500, required=False, assume_scheme="https")
+    default_model = forms.ModelChoiceField(
+        ReleaseModel.objects.all(),
+        required=False,
+        help_text="How its releases are governed.",
+    )
     environments = forms.ModelMultipleChoiceField(
         Environment.objects.all(), required=False, help_text="None chosen on a new product means all."
     )
 
 
-class ProductForm(ProductEditForm):
+class ProductForm(PersonalForm, ProductEditForm):
     """A new product."""
 
     key = forms.SlugField(max_length=40)
-    team = forms.ModelChoiceField(Team.objects.all())
+    team = forms.ModelChoiceField(Team.objects.none())
     field_order = ("key", "name", "team")
+
+    def choose(self, user: User, record: Any) -> None:
+        offer(self, "team", visible_teams(user))
+
+
+class ProductDocumentForm(VoidingForm):
+    """A document in Markdown that releases inherit."""
+
+    body = text(18, label="Text (Markdown)")
 
 
 class ComponentForm(forms.Form):
@@ -76,7 +91,7 @@ class EnvironmentAdmin(RecordAdmin):
     edit_form = EnvironmentEditForm
 
     def may_add(self, user: User) -> bool:
-        return roles.administrate.somewhere(user)
+        return roles.administrate(user, user)
 
     def may_edit(self, user: User, obj: Any) -> bool:
         return roles.administrate(user, obj)
@@ -98,7 +113,7 @@ class ProductAdmin(RecordAdmin):
 
     record_template = "portal/product.html"
     list_display = ("key", "name", "team", "default_model")
-    list_filter = ("team",)
+    list_filter = (("team", OwnTeams),)
     search_fields = ("key", "name")
     add_form = ProductForm
     edit_form = ProductEditForm
@@ -121,6 +136,7 @@ class ProductAdmin(RecordAdmin):
 
     def edit(self, obj: Product, fields: dict[str, Any], *, actor: User) -> Any:
         fields["environments"] = list(fields["environments"])
+        fields["default_model"] = fields["default_model"] or obj.default_model
         return commands.edit_product(obj, changes=fields, actor=actor)
 
     def facts(self, obj: Product) -> list[tuple[str, Any]]:
@@ -134,10 +150,41 @@ class ProductAdmin(RecordAdmin):
 
     def panels(self, request: HttpRequest, obj: Product) -> dict[str, Any]:
         releases = obj.releases.order_by("-created_at", "-pk")[:RELEASES_SHOWN]
-        return {"components": obj.components.all(), "environments": obj.environments.all(), "releases": releases}
+        written = {document.kind: document for document in obj.documents.select_related("updated_by")}
+        inherited, may_write = obj.default_model.inherited, roles.edit_records(actor_of(request), obj)
+        return {
+            "components": obj.components.all(),
+            "environments": obj.environments.all(),
+            "releases": releases,
+            "documents": [
+                {"kind": kind, "label": label, "document": written.get(kind)}
+                for kind, label in DocumentKind.choices
+                if may_write or kind in written or kind in inherited
+            ],
+            "inherited": inherited,
+            "may_write": may_write,
+        }
 
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
-        return [path("<int:pk>/change/components/", wrap(self.component_view), name=f"{name}_component")]
+        return [
+            path("<int:pk>/change/components/", wrap(self.component_view), name=f"{name}_component"),
+            path("<int:pk>/change/documents/<str:kind>/", wrap(self.document_view), name=f"{name}_document"),
+        ]
+
+    def document_view(self, request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+        """Write a document that releases of the product inherit."""
+        product = self.found(request, pk)
+        if kind not in DocumentKind.values:
+            raise Http404
+        document = product.documents.filter(kind=kind).first()
+        initial = {"body": document.body if document else ""}
+        form = self.bound(ProductDocumentForm, request, initial=initial, record=product)
+        if request.method == "POST" and form.is_valid():
+            write = partial(commands.write_product_document, product, kind=kind, actor=actor_of(request))
+            if attempt(request, partial(write, **form.cleaned_data), done="Saved.", form=form):
+                return HttpResponseRedirect(self.address(product))
+        title = f"{DocumentKind(kind).label} of {product}"
+        return self.form_page(request, form, title=title, button="Save", record=product)
 
     def component_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """A new component."""

@@ -14,15 +14,15 @@ from django.utils.safestring import SafeString
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Environment, Product
-from releasemgmt.portal.admin.forms import offer, text, visible_products
+from releasemgmt.portal.admin.forms import OwnProducts, VoidingForm, offer, text, visible_products
 from releasemgmt.releases import commands
 from releasemgmt.releases.models import KnownDefect
 from releasemgmt.web.admin import PersonalForm, RecordAdmin, pill
 from releasemgmt.workflow.models import Aggregate
 
 
-class DefectEditForm(PersonalForm):
-    """What can be edited of a known defect."""
+class DefectFields(PersonalForm):
+    """What is said of a known defect."""
 
     title = forms.CharField(max_length=200)
     severity = forms.ChoiceField(choices=KnownDefect.Severity.choices, initial=KnownDefect.Severity.MINOR)
@@ -39,7 +39,11 @@ class DefectEditForm(PersonalForm):
         offer(self, "component", of_product, lambda component: f"{component.product}: {component.key}")
 
 
-class DefectForm(DefectEditForm):
+class DefectEditForm(DefectFields, VoidingForm):
+    """What can be edited of a known defect."""
+
+
+class DefectForm(DefectFields):
     """A new known defect."""
 
     product = forms.ModelChoiceField(Product.objects.none())
@@ -57,7 +61,7 @@ class DefectAdmin(RecordAdmin):
     record_template = "portal/defect.html"
     pipeline = ("open", "workaround_available", "fixed", "verified", "closed")
     list_display = ("number", "product", "title", "shown_severity", "shown_state", "opened_at")
-    list_filter = ("state", "severity", "product")
+    list_filter = ("state", "severity", ("product", OwnProducts))
     search_fields = ("title", "symptom", "external_reference")
     ordering = ("-created_at", "-id")
     add_form = DefectForm
@@ -82,7 +86,11 @@ class DefectAdmin(RecordAdmin):
         return roles.edit_records(user, obj)
 
     def edit(self, obj: KnownDefect, fields: dict[str, Any], *, actor: User) -> Any:
-        return commands.edit_defect(obj, changes=fields, actor=actor, now=timezone.now())
+        void = fields.pop("void_signoffs")
+        return commands.edit_defect(obj, changes=fields, actor=actor, now=timezone.now(), void_signoffs=void)
+
+    def initial(self, obj: KnownDefect) -> dict[str, Any]:
+        return {name: getattr(obj, name) for name in DefectFields.base_fields}
 
     def facts(self, obj: KnownDefect) -> list[tuple[str, Any]]:
         return [

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from deployments.models import Deployment
 from deployments.queries import what_is_where
 from releasemgmt.accounts.models import User
+from releasemgmt.portal.admin.forms import OwnProducts
 from releasemgmt.web.admin import RecordAdmin, actor_of, pill
 
 
@@ -24,7 +25,7 @@ class DeploymentAdmin(RecordAdmin):
 
     record_template = "portal/deployment.html"
     list_display = ("started_at", "product", "release", "environment", "kind", "shown_status", "origin")
-    list_filter = ("status", "environment", "kind", "origin", "unauthorised", "product")
+    list_filter = ("status", "environment", "kind", "origin", "unauthorised", ("product", OwnProducts))
     search_fields = ("release__version", "product__key", "external_id")
     list_select_related = ("product", "release", "environment")
     ordering = ("-started_at", "-id")

@@ -14,13 +14,14 @@ from django.urls import path
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from approvals.queries import conditions_of
 from deployments import commands
 from deployments.commands.tasks import may_work_on
 from deployments.models import DeploymentPlan, DeploymentTask
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Environment
-from releasemgmt.portal.admin.forms import instant, offer, text
+from releasemgmt.portal.admin.forms import OwnProducts, instant, offer, text
 from releasemgmt.releases.models import Release
 from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt
 from releasemgmt.workflow.models import Aggregate
@@ -58,13 +59,14 @@ class PlanAdmin(RecordAdmin):
     record_template = "portal/plan.html"
     pipeline = ("draft", "ready", "scheduled", "in_progress", "succeeded")
     list_display = ("number", "release", "product", "environment", "shown_state", "planned_start", "autostart")
-    list_filter = ("state", "environment", "release__product")
+    list_filter = ("state", "environment", ("release__product", OwnProducts))
     search_fields = ("release__version", "release__product__key")
     list_select_related = ("release__product", "environment")
     ordering = ("-created_at", "-id")
     add_form = PlanForm
     edit_form = PlanEditForm
     transition_commands = commands.TRANSITIONS
+    cures: ClassVar[Mapping[str, str]] = {"condition_open": "#conditions"}
     task_commands: ClassVar[Mapping[str, tuple[Callable[..., Any], str]]] = {
         "done": (commands.finish_task, "evidence"),
         "fail": (commands.fail_task, "reason"),
@@ -130,6 +132,8 @@ class PlanAdmin(RecordAdmin):
             "backout": [task for task in tasks if task.is_backout],
             "done": len(done),
             "attempts": obj.deployments.order_by("-pk"),
+            "conditions": conditions_of(obj.release) if obj.environment.is_production else [],
+            "may_meet": roles.edit_records(user, obj.release),
             "waiting": running or obj.state == DeploymentPlan.State.SCHEDULED,
         }
 

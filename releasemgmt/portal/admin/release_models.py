@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST
 
+from approvals import commands as approvals
+from approvals.queries import PreApproval, model_approval
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog import commands
 from releasemgmt.catalog.models import ReleaseModel, Tier
-from releasemgmt.catalog.policies import SUITES
-from releasemgmt.releases.models import Document
-from releasemgmt.web.admin import RecordAdmin, actor_of
+from releasemgmt.catalog.policies import DOCUMENTS, ORIGINS, SUITES, gates_of
+from releasemgmt.portal.model_rules import BY_ITSELF, DUE, GATES, release_model_rules
+from releasemgmt.web.admin import RecordAdmin, actor_of, attempt
 from releasemgmt.workflow.models import Aggregate
 
-GATES = {"pass_integration": "before it passes integration test", "accept": "before it is accepted"}
+DOCUMENT_CHOICES = [
+    ("", "not asked for"),
+    *((f"{origin} {gate}", f"{origin}, {when}") for origin in ORIGINS for gate, when in DUE.items()),
+]
 SUITE_CHOICES = [
     ("", "not asked for"),
     *(
@@ -26,6 +36,16 @@ SUITE_CHOICES = [
         for gate, before in GATES.items()
     ),
 ]
+PLAIN = (
+    "key",
+    "name",
+    "review",
+    "exposure",
+    "sign_off",
+    "by_itself",
+    "pre_approval_days",
+    "fail_rate_ceiling",
+)
 
 
 class ModelForm(forms.Form):
@@ -39,11 +59,35 @@ class ModelForm(forms.Form):
     acceptance = forms.ChoiceField(choices=SUITE_CHOICES, required=False, label="Acceptance suite")
     performance = forms.ChoiceField(choices=SUITE_CHOICES, required=False, label="Performance suite")
     security = forms.ChoiceField(choices=SUITE_CHOICES, required=False, label="Security suite")
-    documents = forms.MultipleChoiceField(
-        choices=Document.Kind.choices, required=False, widget=forms.CheckboxSelectMultiple, label="Documents it needs"
+    deployment_procedure = forms.ChoiceField(choices=DOCUMENT_CHOICES, required=False)
+    workflow_monitoring = forms.ChoiceField(choices=DOCUMENT_CHOICES, required=False)
+    impact = forms.ChoiceField(choices=DOCUMENT_CHOICES, required=False)
+    release_notes = forms.ChoiceField(choices=DOCUMENT_CHOICES, required=False)
+    by_itself = forms.MultipleChoiceField(
+        choices=list(BY_ITSELF.items()),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label="What happens by itself",
+    )
+    sign_off = forms.ChoiceField(choices=ReleaseModel.SignOff.choices)
+    pre_approval_days = forms.IntegerField(
+        min_value=1, max_value=366, initial=90, label="Days that a pre-approval is good for"
+    )
+    fail_rate_ceiling = forms.IntegerField(
+        min_value=1,
+        max_value=100,
+        initial=15,
+        label="Fail rate that ends a pre-approval, in percent",
+        help_text="Of the last 20 production deployments under the model.",
     )
     review = forms.ChoiceField(choices=ReleaseModel.Review.choices)
     exposure = forms.ChoiceField(choices=ReleaseModel.ExposureMode.choices)
+
+
+class EndForm(forms.Form):
+    """Why a pre-approval ends."""
+
+    reason = forms.CharField(max_length=5_000, widget=forms.Textarea(attrs={"rows": 3}))
 
 
 @admin.register(ReleaseModel)
@@ -56,7 +100,7 @@ class ReleaseModelAdmin(RecordAdmin):
     add_form = ModelForm
 
     def may_add(self, user: User) -> bool:
-        return roles.administrate.somewhere(user)
+        return roles.administrate(user, user)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """The form starts with the model that `?like=` names."""
@@ -65,15 +109,18 @@ class ReleaseModelAdmin(RecordAdmin):
         if model is None:
             return {}
         suites = {entry["suite"]: f"{entry['tier']} {entry['gates']}" for entry in model.suites}
-        plain = {name: getattr(model, name) for name in ("key", "name", "review", "exposure")}
-        return {**plain, **suites, "documents": [entry["kind"] for entry in model.documents]}
+        documents = {entry["kind"]: f"{entry['origin']} {gates_of(entry)}" for entry in model.documents}
+        return {**{name: getattr(model, name) for name in PLAIN}, **suites, **documents}
 
     def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
         chosen = {suite: fields.pop(suite).split() for suite in SUITES}
         fields["suites"] = [
             {"suite": suite, "tier": where[0], "gates": where[1]} for suite, where in chosen.items() if where
         ]
-        fields["documents"] = [{"kind": kind, "origin": "own"} for kind in fields["documents"]]
+        asked = {kind: fields.pop(kind).split() for kind in DOCUMENTS}
+        fields["documents"] = [
+            {"kind": kind, "origin": said[0], "gates": said[1]} for kind, said in asked.items() if said
+        ]
         return commands.create_model(actor=actor, **fields)
 
     def facts(self, obj: ReleaseModel) -> list[tuple[str, Any]]:
@@ -87,7 +134,40 @@ class ReleaseModelAdmin(RecordAdmin):
 
     def panels(self, request: HttpRequest, obj: ReleaseModel) -> dict[str, Any]:
         return {
-            "suites": [{**entry, "before": GATES.get(entry["gates"], "")} for entry in obj.suites],
-            "documents": [Document.Kind(entry["kind"]).label for entry in obj.documents],
+            **release_model_rules(obj),
+            "pre_approval": self._pre_approval(obj),
+            "may_ask": roles.ask_pre_approval(actor_of(request), obj),
             "may_make_version": self.may_add(actor_of(request)),
         }
+
+    def _pre_approval(self, obj: ReleaseModel) -> PreApproval | None:
+        """How the pre-approval stands, where the model's releases rest on one."""
+        if obj.sign_off != ReleaseModel.SignOff.PRE_APPROVED:
+            return None
+        return model_approval(obj, now=timezone.now())
+
+    def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
+        return [
+            path("<int:pk>/change/round/", wrap(require_POST(self.round_view)), name=f"{name}_round"),
+            path("<int:pk>/change/end/", wrap(self.end_view), name=f"{name}_end"),
+        ]
+
+    def round_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Ask for the pre-approval."""
+        model = self.found(request, pk)
+        act = partial(approvals.open_round, model, actor=actor_of(request), now=timezone.now())
+        round = attempt(request, act, done="The reviewers are asked.")
+        where = reverse("admin:approvals_approvalround_change", args=[round.pk]) if round else self.address(model)
+        return HttpResponseRedirect(where)
+
+    def end_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """End the pre-approval, with a reason."""
+        model = self.found(request, pk)
+        form = self.bound(EndForm, request)
+        if request.method == "POST" and form.is_valid():
+            end = partial(approvals.end_pre_approval, model, actor=actor_of(request), now=timezone.now())
+            if attempt(request, partial(end, **form.cleaned_data), done="It has ended.", form=form):
+                return HttpResponseRedirect(self.address(model))
+        title = f"End the pre-approval of {model.number}"
+        intro = "From now on each release under it needs a round of its own."
+        return self.form_page(request, form, title=title, button="End it", record=model, intro=intro)

@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.formats import localize
@@ -18,11 +19,23 @@ from django.utils.timezone import localtime
 from django.views.decorators.http import require_POST
 
 from approvals import commands as approvals
-from approvals.queries import current_round, standing, takes_votes
+from approvals.queries import current_round, pre_approval, takes_votes
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
-from releasemgmt.catalog.models import Component, Product
-from releasemgmt.portal.admin.forms import VoidingForm, day, instant, offer, several, text, visible_products
+from releasemgmt.catalog.models import Component, Product, ProductDocument, ReleaseModel
+from releasemgmt.catalog.policies import gates_of
+from releasemgmt.portal import evidence
+from releasemgmt.portal.admin.forms import (
+    OwnProducts,
+    VoidingForm,
+    day,
+    instant,
+    offer,
+    several,
+    text,
+    visible_products,
+)
+from releasemgmt.portal.sign_offs import sign_off
 from releasemgmt.releases import commands, queries
 from releasemgmt.releases.commands.release import EDITABLE
 from releasemgmt.releases.models import Build, DefectLink, Document, KnownDefect, Release, Risk
@@ -128,14 +141,12 @@ class ReleaseAdmin(RecordAdmin):
     record_template = "portal/release.html"
     pipeline = ("planned", "built", "integration_tested", "accepted", "deployed", "closed")
     list_display = ("number", "product", "version", "title", "shown_state", "shown_risk", "created_at")
-    list_filter = ("state", "type", "risk", "on_hold", "product")
+    list_filter = ("state", "type", "risk", "on_hold", ("product", OwnProducts))
     search_fields = ("version", "title", "product__key")
     ordering = ("-created_at", "-id")
     add_form = ReleaseForm
     edit_form = ReleaseEditForm
-    transition_commands = {
-        "close": lambda release, *, actor, now, review="": commands.close(release, review=review, actor=actor, now=now)
-    }
+    transition_commands = commands.TRANSITIONS
 
     @admin.display(description="Risk", ordering="risk")
     def shown_risk(self, release: Release) -> SafeString:
@@ -181,23 +192,18 @@ class ReleaseAdmin(RecordAdmin):
         ]
 
     def panels(self, request: HttpRequest, obj: Release) -> dict[str, Any]:
-        user = actor_of(request)
-        written = {document.kind: document for document in obj.documents.select_related("updated_by")}
-        wanted = {entry["kind"] for entry in obj.model.documents}
-        round = current_round(obj)
+        user, now = actor_of(request), timezone.now()
+        rests_on_one = obj.model.sign_off == ReleaseModel.SignOff.PRE_APPROVED and takes_votes(obj)
         commits = list(obj.commits.order_by("-committed_at", "-pk")[: COMMITS_SHOWN + 1])
         return {
-            "documents": [
-                {"kind": kind, "label": label, "document": written.get(kind), "wanted": kind in wanted}
-                for kind, label in Document.Kind.choices
-            ],
+            "documents": self._documents(user, obj),
             "components": obj.components.all(),
             "builds": obj.builds.select_related("component").order_by("component__key"),
             "suites": queries.test_plan(obj),
             "links": obj.defect_links.select_related("defect").order_by("defect_id"),
             "changes": obj.changes.order_by("pk"),
-            "round": round,
-            "standing": standing(round, subject=obj) if round else None,
+            **sign_off(obj, current_round(obj), user, now=now),
+            "pre_approval": pre_approval(obj, now=now) if rests_on_one else None,
             "plans": obj.plans.select_related("environment").order_by("-pk")[:10],
             "commits": commits[:COMMITS_SHOWN],
             "more_commits": len(commits) > COMMITS_SHOWN,
@@ -207,11 +213,29 @@ class ReleaseAdmin(RecordAdmin):
             "may_plan": obj.state not in FINISHED and roles.plan_deployments(user, obj),
         }
 
+    def _documents(self, user: User, obj: Release) -> list[dict[str, Any]]:
+        """Every kind of document: what counts for the release, and before which transition its model asks for it."""
+        written = queries.documents(obj, Document.Kind.values)
+        wanted = {entry["kind"]: gates_of(entry) for entry in obj.model.documents}
+        edits = roles.edit_records(user, obj)
+        return [
+            {
+                "kind": kind,
+                "label": label,
+                "document": written.get(kind),
+                "inherited": isinstance(written.get(kind), ProductDocument),
+                "wanted": wanted.get(kind),
+                "may_write": edits and (obj.state in EDITABLE or queries.is_due_later(obj, kind)),
+            }
+            for kind, label in Document.Kind.choices
+        ]
+
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
         return [
             path("<int:pk>/change/documents/<str:kind>/", wrap(self.document_view), name=f"{name}_document"),
             path("<int:pk>/change/builds/", wrap(self.builds_view), name=f"{name}_builds"),
             path("<int:pk>/change/defects/", wrap(self.defect_view), name=f"{name}_defect"),
+            path("<int:pk>/change/evidence/", wrap(self.evidence_view), name=f"{name}_evidence"),
             path("<int:pk>/change/round/", wrap(require_POST(self.round_view)), name=f"{name}_round"),
         ]
 
@@ -220,10 +244,18 @@ class ReleaseAdmin(RecordAdmin):
         release = self.found(request, pk)
         if kind not in Document.Kind.values:
             raise Http404
-        document = release.documents.filter(kind=kind).first()
+        document = queries.documents(release, [kind]).get(kind)
         form = self.bound(DocumentForm, request, initial={"body": document.body if document else ""}, record=release)
         write = partial(commands.write_document, release, kind=kind, actor=actor_of(request), now=timezone.now())
         return self._ask(request, form, release, write, title=f"{Document.Kind(kind).label}: {release}")
+
+    def evidence_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """All that is recorded of the release, to print."""
+        release = self.found(request, pk)
+        pack = evidence.to_read(evidence.pack(release, now=timezone.now()))
+        page = {"title": f"Evidence of {release}", "opts": self.opts, "original": release, "record": release}
+        context = {**self.admin_site.each_context(request), **page, "pack": pack}
+        return render(request, "portal/evidence.html", context)
 
     def builds_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Choose the builds."""

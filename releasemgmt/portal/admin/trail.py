@@ -65,7 +65,9 @@ class EventAdmin(ReadOnlyAdmin):
         if event is None or request.method not in ("GET", "HEAD"):
             raise Http404
         model, pk = story.subject(event)
-        self.admin_site.get_model_admin(model).found(request, pk)  # whoever sees the record sees its events
+        page_of: Any = self.admin_site.get_model_admin(model)
+        if page_of.timeline(request, page_of.found(request, pk)) is None:  # whoever sees a timeline sees its events
+            raise Http404
         where, name = story.record(event)
         page = {"title": f"Event {event.seq} of {name}", "opts": self.opts, "original": event, "event": event}
         context = {**self.admin_site.each_context(request), **page, "where": where, "name": name}

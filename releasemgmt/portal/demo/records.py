@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
-from approvals.commands import assess, create_change, submit
+from approvals.commands import (
+    answer_risk,
+    assess,
+    call_meeting,
+    close_agendas,
+    create_board,
+    create_change,
+    create_change_model,
+    finish,
+    implement,
+    submit,
+)
 from approvals.models import ChangeRequest
+from approvals.queries import questionnaire
 from releasemgmt.catalog.models import Tier
 from releasemgmt.portal.demo.walk import Walk
 from releasemgmt.releases import commands
 from releasemgmt.releases.models import DefectLink, KnownDefect, Release
 from releasemgmt.workflow.commands import fire
+
+PLANS = {
+    "impact": "Some seconds without the service while it restarts.",
+    "implementation_plan": "By the deployment procedure of the release.",
+    "test_plan": "The suites of the release model.",
+    "backout_plan": "Start the version before; data stay as they are.",
+}
 
 
 def request_changes(walk: Walk, planned: Release) -> None:
@@ -22,9 +41,45 @@ def request_changes(walk: Walk, planned: Release) -> None:
     hand_in(walk, draft(walk, "Move mail to the new relay"))
     begun = hand_in(walk, draft(walk, "Renew the certificate of production"))
     walk.approve(begun, "rolf")
-    fire(begun, "implement", actor=people["dario"], now=now)
+    implement(begun, actor=people["dario"], now=now)
     given_up = draft(walk, "Raise the limit of uploads to 1 GiB")
     fire(given_up, "cancel", reason="Nobody needs more than 20 MiB.", actor=people["dana"], now=now)
+    follow_a_model(walk)
+    put_out_a_fire(walk)
+
+
+def follow_a_model(walk: Walk) -> None:
+    """Ada writes a model that Chiara approves; the first change under it is scheduled without a round."""
+    people = walk.stage.people
+    model = create_change_model(
+        key="grow-volume",
+        name="Grow a volume",
+        product=walk.stage.product,
+        tiers=[Tier.STAGING.value, Tier.PRODUCTION.value],
+        impact="None; the volume grows while it is in use.",
+        implementation_plan="Raise the size in the volume's definition, apply it, grow the file system.",
+        test_plan="Compare the free space before and after.",
+        backout_plan="None is needed: a volume that grew does no harm, and is never made smaller.",
+        actor=people["ada"],
+    )
+    walk.approve(model, "chiara")
+    plans = dict.fromkeys(("impact", "implementation_plan", "test_plan", "backout_plan"), "")
+    kind = ChangeRequest.Type.STANDARD
+    grown = draft(walk, "Grow the database's volume to 200 GiB", type=kind, model=model, **plans)
+    harmless = {question["key"]: question["choices"][0]["key"] for question in questionnaire().questions}
+    answer_risk(grown, answers=harmless, actor=people["dana"], now=walk.now)
+    submit(grown, actor=people["dana"], now=walk.now)
+
+
+def put_out_a_fire(walk: Walk) -> None:
+    """An emergency that the chair agreed to and Dario carried out; its retrospective waits for votes."""
+    people, now = walk.stage.people, walk.now
+    kind = ChangeRequest.Type.EMERGENCY
+    fire_alarm = draft(walk, "Let mail through again", type=kind, incident_reference="INC-1")
+    fire_alarm = submit(fire_alarm, actor=people["dana"], now=now)
+    walk.approve(fire_alarm, "chiara")
+    implement(fire_alarm, actor=people["dario"], now=now)
+    finish(fire_alarm, actor=people["dario"], now=now, outcome="successful")
 
 
 def hand_in(walk: Walk, change: ChangeRequest) -> ChangeRequest:
@@ -40,19 +95,34 @@ def draft(walk: Walk, title: str, **fields: Any) -> ChangeRequest:
         product=walk.stage.product,
         title=title,
         justification="Wanted by those who work with it every day.",
-        impact="Some seconds without the service while it restarts.",
-        implementation_plan="By the deployment procedure of the release.",
-        test_plan="The suites of the release model.",
-        backout_plan="Start the version before; data stay as they are.",
         environments=[walk.stage.environments[Tier.PRODUCTION]],
         components=[walk.stage.component],
         planned_start=walk.now,
         planned_end=walk.now + timedelta(days=30),
-        implementer=walk.stage.people["dario"],
         actor=dana,
         now=walk.now,
-        **fields,
+        **(PLANS | {"implementer": walk.stage.people["dario"]} | fields),
     )
+
+
+def meet(walk: Walk) -> None:
+    """The CAB meets each week, and in an hour: the waiting release is on its agenda, and a change of Carla's."""
+    people, now = walk.stage.people, walk.now
+    hand_in(walk, draft(walk, "Move the archive to cheaper disks", risk="medium", implementer=people["carla"]))
+    board = create_board(
+        key="platform-cab",
+        name="Platform CAB",
+        team=walk.stage.product.team,
+        chair=people["chiara"],
+        members=[people["carla"], people["cem"]],
+        rule="FREQ=WEEKLY;BYDAY=TH",
+        start_time=time(14),
+        time_zone="Europe/Berlin",
+        actor=people["chiara"],
+        now=now,
+    )
+    call_meeting(board, starts_at=now + timedelta(hours=1), actor=people["chiara"], now=now)
+    close_agendas(now)
 
 
 FIXED = "A filter is left out of fast lists"

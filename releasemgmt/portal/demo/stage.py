@@ -38,7 +38,7 @@ PEOPLE = (
     Person("Rolf Rossi", Role.RELEASE_MANAGER),
     Person("Dana Dvořák", Role.CONTRIBUTOR),
     Person("Cem Celik", Role.CAB_MEMBER),
-    Person("Chiara Costa", Role.CAB_CHAIR),
+    Person("Chiara Costa", Role.CAB_CHAIR, everywhere=True),
     Person("Ada Adeyemi", Role.ADMINISTRATOR, everywhere=True),
     Person("Anton Auer", Role.AUDITOR, everywhere=True),
 )

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from approvals.commands import open_round, vote
-from approvals.models import ChangeRequest
+from approvals.models import Subject
 from deployments.commands import TaskDraft, create_plan, finish_plans, finish_task, report_deployment, start
 from deployments.models import DeploymentPlan
 from releasemgmt.catalog.models import Tier
@@ -92,7 +92,7 @@ class Walk:
             )
         return release
 
-    def approve(self, subject: Release | ChangeRequest, *voters: str) -> None:
+    def approve(self, subject: Subject, *voters: str) -> None:
         """Mara opens a round where none is open, and these people approve the content as it is."""
         mara = self.stage.people["mara"]
         round = open_round(subject, actor=mara, now=self.now)
@@ -102,7 +102,7 @@ class Walk:
 
     def accept(self, release: Release) -> Release:
         """Mara accepts what is tested, documented and signed off."""
-        return fire(release, "accept", actor=self.stage.people["mara"], now=self.now)
+        return commands.accept(release, actor=self.stage.people["mara"], now=self.now)
 
     def report_arrival(self, release: Release, tier: Tier, *, kind: str = "deploy") -> None:
         """The pipeline reports that a release runs somewhere now."""

@@ -18,7 +18,7 @@ from datetime import datetime
 from deployments.commands import start_due_plans
 from releasemgmt.catalog.models import Product, Tier
 from releasemgmt.integrations import git
-from releasemgmt.portal.demo.records import draft, hand_in, report_defects, request_changes
+from releasemgmt.portal.demo.records import draft, hand_in, meet, report_defects, request_changes
 from releasemgmt.portal.demo.source import Source, sources
 from releasemgmt.portal.demo.stage import Stage
 from releasemgmt.portal.demo.walk import DOCUMENTS, Walk
@@ -60,6 +60,7 @@ def make_releases(stage: Stage, repository: git.Repository | None, *, now: datet
     fire(theme, "cancel", reason="The colours that we have are enough.", actor=stage.people["mara"], now=now)
     report_defects(walk, affected=tested, fixed_in=deployed)
     request_changes(walk, planned)
+    meet(walk)
     return waiting
 
 

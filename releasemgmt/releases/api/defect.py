@@ -20,7 +20,7 @@ from releasemgmt.web.api import InstantField, RecordSerializer, StatefulViewSet,
 
 
 class DefectEdit(StrictSerializer):
-    """What PATCH takes."""
+    """What POST and PATCH take."""
 
     component = serializers.CharField(max_length=60, required=False, allow_null=True)
     title = serializers.CharField(max_length=200, required=False)
@@ -31,6 +31,12 @@ class DefectEdit(StrictSerializer):
     detected_in = EnvironmentField(required=False, allow_null=True)
     external_reference = serializers.CharField(max_length=500, required=False, allow_blank=True)
     opened_at = InstantField(required=False)
+
+
+class DefectPatch(DefectEdit):
+    """What PATCH takes; a severity from major up is part of what people sign."""
+
+    void_signoffs = serializers.BooleanField(required=False)
 
 
 class DefectCreate(DefectEdit):
@@ -85,13 +91,14 @@ class DefectViewSet(StatefulViewSet):
         defect = commands.create_defect(actor=self.actor, now=timezone.now(), **fields)
         return self.answer(defect, status=201)
 
-    @extend_schema(request=DefectEdit, responses=DefectAnswer)
+    @extend_schema(request=DefectPatch, responses=DefectAnswer)
     def partial_update(self, request: Request, number: str) -> Response:
         defect = self.get_object()
-        changes = self.body(DefectEdit)
+        changes = self.body(DefectPatch)
+        void = changes.pop("void_signoffs", False)
         _name_component(changes, defect.product)
         with self.guarded(defect):
-            commands.edit_defect(defect, changes=changes, actor=self.actor, now=timezone.now())
+            commands.edit_defect(defect, changes=changes, actor=self.actor, now=timezone.now(), void_signoffs=void)
         return self.answer(self.get_object())
 
 

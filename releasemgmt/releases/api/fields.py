@@ -8,6 +8,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from releasemgmt.accounts.models import User
+from releasemgmt.accounts.queries import colleagues
 from releasemgmt.catalog.models import Component, Environment, Product, ReleaseModel
 from releasemgmt.releases.models import Build, KnownDefect, Release
 from releasemgmt.releases.queries import get_release
@@ -63,12 +64,12 @@ class ReleaseModelField(NamedField):
 
 
 class UserField(NamedField):
-    """An active user by name."""
+    """An active user by name; one with whom the caller shares no team does not exist."""
 
     what = "user"
 
     def find(self, name: str, user: User) -> User | None:
-        return User.objects.filter(username=name, is_active=True).first()
+        return colleagues(user).filter(username=name).first()
 
 
 class ReleaseField(NamedField):

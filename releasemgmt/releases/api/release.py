@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from releasemgmt.accounts.models import Scope
+from releasemgmt.catalog.models import ProductDocument
 from releasemgmt.releases import commands, queries
 from releasemgmt.releases.api.fields import (
     DefectField,
@@ -113,10 +114,12 @@ class ReleaseDetail(ReleaseBody):
         return [build.digest for build in release.builds.all()]
 
     def get_documents(self, release: Release) -> list[str]:
-        return [document.kind for document in release.documents.all() if document.body.strip()]
+        found = queries.documents(release, Document.Kind.values)
+        return [kind for kind, document in found.items() if document.body.strip()]
 
     def get_depends_on(self, release: Release) -> list[str]:
-        return [other.number for other in release.depends_on.all()]
+        user = self.context["request"].user
+        return [other.number for other in Release.objects.visible_to(user).filter(dependants=release)]
 
 
 class DocumentBody(StrictSerializer):
@@ -124,6 +127,18 @@ class DocumentBody(StrictSerializer):
 
     body = serializers.CharField(max_length=200_000, allow_blank=True, trim_whitespace=False)
     void_signoffs = serializers.BooleanField(required=False)
+
+
+class DocumentAnswer(serializers.Serializer[Any]):
+    """A document that counts for the release: its own, or the product's that it inherits."""
+
+    kind = serializers.CharField()
+    body = serializers.CharField()
+    origin = serializers.SerializerMethodField()
+    updated_at = InstantField()
+
+    def get_origin(self, document: Document | ProductDocument) -> str:
+        return "own" if isinstance(document, Document) else "inherited"
 
 
 class BuildsBody(StrictSerializer):
@@ -212,9 +227,7 @@ class ReleaseViewSet(StatefulViewSet):
     filterset_class = ReleaseFilters
     search_fields = ("version", "title")
     orderings = ("created_at", "updated_at", "target_date")
-    transition_commands: ClassVar[Mapping[str, Callable[..., StatefulModel]]] = {
-        "close": lambda release, *, actor, now, review="": commands.close(release, review=review, actor=actor, now=now)
-    }
+    transition_commands: ClassVar[Mapping[str, Callable[..., StatefulModel]]] = commands.TRANSITIONS
 
     def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
         return ReleaseBody if self.action in ("list", "create", "transition") else ReleaseDetail
@@ -264,7 +277,7 @@ class ReleaseViewSet(StatefulViewSet):
             commands.add_build(release, build=self.body(AddedBuild)["digest"], actor=self.actor, now=timezone.now())
         return self.answer(self.get_object())
 
-    @extend_schema(methods=["get"], responses=DocumentBody)
+    @extend_schema(methods=["get"], responses=DocumentAnswer)
     @extend_schema(methods=["put"], request=DocumentBody, responses=ReleaseDetail)
     @action(detail=True, methods=["get", "put"], url_path=r"documents/(?P<kind>[a-z_]+)")
     def document(self, request: Request, number: str, kind: str) -> Response:
@@ -273,17 +286,17 @@ class ReleaseViewSet(StatefulViewSet):
             raise NotFound(f"There is no document {kind}.")
         if request.method == "PUT":
             return self._edit(release, partial(commands.write_document, kind=kind), None, **self.body(DocumentBody))
-        document = release.documents.filter(kind=kind).first()
+        document = queries.documents(release, [kind]).get(kind)
         if document is None:
             raise NotFound("It is not written yet.")
-        return Response({"kind": kind, "body": document.body, "updated_at": document.updated_at})
+        return Response(DocumentAnswer(document).data)
 
     @extend_schema(methods=["get"], responses=DefectLinkAnswer(many=True))
     @extend_schema(methods=["post"], request=DefectLinkBody, responses={201: DefectLinkAnswer})
     @action(detail=True, methods=["get", "post"], url_path="defects", pagination_class=None)
     def defects(self, request: Request, number: str) -> Response:
         release = self.get_object()
-        if request.method == "GET":
+        if request.method != "POST":
             links = release.defect_links.select_related("defect").order_by("id")
             return Response(DefectLinkAnswer(links, many=True).data)
         with self.guarded(release, required=False):
@@ -300,7 +313,7 @@ class ReleaseViewSet(StatefulViewSet):
     @action(detail=True, methods=["get", "post"], url_path="exposures", pagination_class=None, scopes=(Scope.DEPLOY,))
     def exposures(self, request: Request, number: str) -> Response:
         release = self.get_object()
-        if request.method == "GET":
+        if request.method != "POST":
             steps = release.exposures.select_related("environment", "by")
             return Response(ExposureAnswer(steps, many=True).data)
         step = commands.expose(release, actor=self.actor, now=timezone.now(), **self.body(ExposureBody))

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
+from releasemgmt.catalog.commands import material
 from releasemgmt.catalog.models import Component, Environment, Product
-from releasemgmt.releases import policies
-from releasemgmt.releases.commands.release import EDITABLE, material
+from releasemgmt.releases import policies, queries
+from releasemgmt.releases.commands.release import EDITABLE
 from releasemgmt.releases.models import Build, Document, Exposure, Release, TestRun
 from releasemgmt.workflow import fsm
 from releasemgmt.workflow.commands import command, lock, permit, record
@@ -105,7 +106,7 @@ def write_document(
     with command():
         release = lock(release)
         permit(actor, release, roles.edit_records, to="write documents")
-        if release.state not in EDITABLE:
+        if release.state not in EDITABLE and not queries.is_due_later(release, kind):
             raise WrongState(
                 f"{release.number} is history; its documents are fixed.",
                 allowed=[arrow.name for arrow in fsm.leaving(release)],

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,34 +12,16 @@ from django.utils.module_loading import import_string
 
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
+from releasemgmt.catalog.commands import material
 from releasemgmt.catalog.models import Component, Product, ReleaseModel, Tier
 from releasemgmt.releases.commands.commits import refresh_commits
 from releasemgmt.releases.models import Build, DefectLink, KnownDefect, Release, Risk
 from releasemgmt.workflow import fsm
 from releasemgmt.workflow.commands import command, create, edit, fire, lock, permit, record
 from releasemgmt.workflow.errors import Conflict, Invalid, WrongState
-from releasemgmt.workflow.models import Aggregate
 
 State = Release.State
 EDITABLE = {State.PLANNED, State.BUILT, State.INTEGRATION_TESTED, State.ACCEPTED}
-
-
-@contextmanager
-def material(signed: Aggregate, *, void_signoffs: bool) -> Iterator[None]:
-    """Around an edit of what people signed: refused with their names if it voids a vote that nobody said may go."""
-    live = import_string(settings.SIGN_OFFS)
-    before = live(signed)
-    yield
-    if not before or void_signoffs:
-        return
-    remaining = [vote["id"] for vote in live(signed)]
-    if lost := [vote for vote in before if vote["id"] not in remaining]:
-        names = ", ".join(sorted({vote["voter"] for vote in lost}))
-        raise Conflict(
-            f"This would void the sign-off of {names}. Say void_signoffs if you mean it.",
-            code="voids_signoffs",
-            votes=lost,
-        )
 
 
 def create_release(
@@ -132,14 +113,28 @@ def add_build(release: Release, *, build: Build, actor: User, now: datetime) -> 
     return set_builds(release, builds=[*others, build], actor=actor, now=now)
 
 
-def close(release: Release, *, review: str, actor: User, now: datetime) -> Release:
+def accept(release: Release, *, actor: User, now: datetime, on_behalf_of: User | None = None) -> Release:
+    """Let a release go to production; the event names the round that stands behind it."""
+    with command():
+        release = lock(release)
+        behind = import_string(settings.SIGNED_OFF_BY)(release, now=now) if fsm.find(release, "accept") else {}
+        return fire(release, "accept", actor=actor, now=now, on_behalf_of=on_behalf_of, data=behind)
+
+
+def close(
+    release: Release, *, actor: User, now: datetime, review: str = "", on_behalf_of: User | None = None
+) -> Release:
     """End a release's life, with the review where one is given."""
     with command():
         release = lock(release)
         if review.strip() and fsm.find(release, "close"):
             permit(actor, release, roles.manage_releases, to="review releases")
             release = edit(release, actor=actor, changes={"review": review}, kind="review")
-        return fire(release, "close", actor=actor, now=now)
+        return fire(release, "close", actor=actor, now=now, on_behalf_of=on_behalf_of)
+
+
+#: The transitions that are more than a `fire`; faces ask here first.
+TRANSITIONS: Mapping[str, Callable[..., Release]] = {"accept": accept, "close": close}
 
 
 def carry_forward(release: Release) -> None:
@@ -213,6 +208,8 @@ def _set_components(release: Release, components: Sequence[Component], *, actor:
 
 
 def _set_dependencies(release: Release, others: Sequence[Release], *, actor: User) -> None:
+    out_of_sight = release.depends_on.exclude(pk__in=Release.objects.visible_to(actor).values("pk"))
+    others = [*others, *out_of_sight]  # whoever does not see them does not take them out
     if _reaches(others, release):
         raise Invalid({"depends_on": "A release can't depend on itself, not even through others."})
     before = sorted(release.depends_on.values_list("pk", flat=True))

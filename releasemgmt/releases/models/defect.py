@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -167,3 +169,19 @@ class DefectLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.defect} {self.get_relation_display().lower()}"
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it is part of what people sign of the release: a defect from major up that affects it."""
+        return self.relation == self.Relation.AFFECTS and self.defect.severity in KnownDefect.MATERIAL
+
+    @property
+    def is_grave(self) -> bool:
+        """Whether an open blocker or critical affects the release."""
+        grave = self.defect.severity in KnownDefect.BLOCKING and self.defect.state in KnownDefect.OPEN_STATES
+        return grave and self.relation == self.Relation.AFFECTS
+
+    def is_accepted(self, now: datetime) -> bool:
+        """Whether it was accepted for the release, and still is."""
+        accepted = self.disposition == self.Disposition.ACCEPTED
+        return accepted and self.accepted_until is not None and self.accepted_until > now

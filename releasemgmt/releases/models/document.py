@@ -5,17 +5,14 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from releasemgmt.catalog.models import DocumentKind
 from releasemgmt.releases.models.release import Release
 
 
 class Document(models.Model):
     """One document of a release; an empty body counts as missing."""
 
-    class Kind(models.TextChoices):
-        DEPLOYMENT_PROCEDURE = "deployment_procedure", "Deployment procedure"
-        WORKFLOW_MONITORING = "workflow_monitoring", "Workflow monitoring"
-        IMPACT = "impact", "Impact"
-        RELEASE_NOTES = "release_notes", "Release notes"
+    Kind = DocumentKind
 
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="documents")
     kind = models.CharField(max_length=30, choices=Kind.choices)

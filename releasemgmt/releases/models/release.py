@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Product, ReleaseModel
 from releasemgmt.releases.models.build import Build
 from releasemgmt.releases.models.commit import Commit
+from releasemgmt.workflow import fsm
 from releasemgmt.workflow.fsm import engine_only, state_field, transition
 from releasemgmt.workflow.models import StatefulModel
 
@@ -25,12 +27,44 @@ class Risk(models.TextChoices):
     HIGH = "high", "High"
 
 
+#: How long a release that is held up is left alone while nothing happens to it: facts of other records may move.
+LOOK_AGAIN = timedelta(minutes=1)
+#: The same as `Release.heads`, in the database.
+HEADS = F("event_seq") + F("product__event_seq") + F("model__event_seq")
+
+
+class ByItself:
+    """Whom `manage_releases` names; services and the system where the release's model lets the transition go by itself.
+
+    The gates are the same for all of them.
+    """
+
+    description = f"{roles.manage_releases.description}; services and the system where the model lets it go by itself"
+
+    def __init__(self, transition: str) -> None:
+        self.transition = transition
+
+    def __call__(self, actor: User, release: Any) -> bool:
+        if roles.manage_releases(actor, release):
+            return True
+        return bool(release.model.lets(self.transition)) and roles.advance_releases(actor, release)
+
+
 class ReleaseQuerySet(models.QuerySet["Release"]):
     """Releases, filtered in the domain's words."""
 
     def visible_to(self, user: User) -> ReleaseQuerySet:
         """Those of the user's teams."""
         return roles.visible_to(user, self, team="product__team")
+
+    def going_by_themselves(self, now: datetime) -> ReleaseQuerySet:
+        """Those that their model lets go from where they are; one found held up rests until something happens."""
+        may = Q(pk=None)
+        for model in ReleaseModel.objects.exclude(by_itself=[]):
+            sources = [arrow.source for arrow in fsm.catalogue(Release) if model.lets(arrow.name)]
+            may |= Q(model=model, state__in=sources)
+        is_new = Q(held_up_at=None) | Q(held_up_at__lte=now - LOOK_AGAIN) | Q(held_up_heads__lt=HEADS)
+        return self.filter(may, is_new, on_hold=False)
 
     def shipped(self) -> ReleaseQuerySet:
         """Those whose content reached users: deployed at some time, or imported as past."""
@@ -69,7 +103,7 @@ class Release(StatefulModel):
     title = models.CharField(max_length=200, blank=True)
     description = models.TextField(blank=True)
     type = models.CharField(max_length=10, choices=Type.choices, default=Type.MINOR)
-    model = models.ForeignKey(ReleaseModel, on_delete=models.PROTECT, related_name="releases")
+    model = models.ForeignKey(ReleaseModel, on_delete=models.PROTECT, related_name="releases", db_index=False)
     state = state_field(default=State.PLANNED, choices=State.choices)
     release_manager = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
@@ -98,6 +132,9 @@ class Release(StatefulModel):
     imported = models.BooleanField(default=False)
     #: When it reached production first; for an imported one the time of its tag.
     released_at = models.DateTimeField(null=True, blank=True)
+    #: When the tick `advance` last found it held up, and at which events of it, its product and its model (`heads`).
+    held_up_at = models.DateTimeField(null=True, editable=False)
+    held_up_heads = models.PositiveBigIntegerField(null=True, editable=False)
 
     objects = ReleaseQuerySet.as_manager()
 
@@ -116,11 +153,17 @@ class Release(StatefulModel):
             models.Index(fields=["-created_at", "-id"], name="release_list"),
             models.Index(fields=["state", "-created_at", "-id"], name="release_list_by_state"),
             models.Index(fields=["product", "-created_at", "-id"], name="release_list_by_product"),
+            models.Index(fields=["model", "state"], name="release_by_model"),
         ]
 
     @property
     def owning_team_id(self) -> int | None:
         return self.product.team_id
+
+    @property
+    def heads(self) -> int:
+        """How much has happened to it, its product and its model."""
+        return self.event_seq + self.product.event_seq + self.model.event_seq
 
     @property
     def alias(self) -> str:
@@ -140,7 +183,7 @@ class Release(StatefulModel):
     def pass_integration(self) -> None:
         """The suites that the model asks for before it have passed on exactly these builds."""
 
-    @transition(source=State.INTEGRATION_TESTED, target=State.ACCEPTED, allow=roles.manage_releases, label="Accept")
+    @transition(source=State.INTEGRATION_TESTED, target=State.ACCEPTED, allow=ByItself("accept"), label="Accept")
     def accept(self) -> None:
         """Documented, tested and signed off: it may go to production."""
 
@@ -151,7 +194,7 @@ class Release(StatefulModel):
     @transition(
         source=[State.DEPLOYED, State.ROLLED_BACK],
         target=State.CLOSED,
-        allow=roles.manage_releases,
+        allow=ByItself("close"),
         label="Close",
         optional=("review",),
     )

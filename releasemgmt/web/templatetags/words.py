@@ -8,7 +8,7 @@ from typing import Any
 from django import template
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.timesince import timesince
+from django.utils.timesince import timesince, timeuntil
 from markdown_it import MarkdownIt
 
 register = template.Library()
@@ -18,11 +18,14 @@ markdown_parser = MarkdownIt("commonmark", {"html": False}).enable("table")
 TONES = {
     "is-good": {
         "accepted", "deployed", "approved", "approve", "succeeded", "done", "scheduled", "verified", "fixed",
-        "authorized",
+        "authorized", "in_force",
     },
     "is-bad": {"rejected", "reject", "failed", "missed", "rolled_back", "blocker", "critical", "high"},
-    "is-warn": {"medium", "major", "on_hold", "expired", "workaround_available"},
-    "is-info": {"open", "in_progress", "running", "authorization", "implementation", "integration_tested", "ready"},
+    "is-warn": {"medium", "major", "on_hold", "expired", "workaround_available", "deny"},
+    "is-info": {
+        "open", "in_progress", "running", "authorization", "implementation", "integration_tested", "ready",
+        "proposed", "requested", "allow",
+    },
 }  # fmt: skip
 
 
@@ -54,3 +57,9 @@ def tone(value: Any) -> str:
 def ago(at: datetime, now: datetime) -> str:
     """How long ago, in one unit."""
     return "just now" if now - at < timedelta(minutes=1) else f"{timesince(at, now, depth=1)} ago"
+
+
+@register.filter
+def left(at: datetime, now: datetime) -> str:
+    """How long is left until then, or by how much it is overdue, in one unit."""
+    return f"{timeuntil(at, now, depth=1)} left" if at > now else f"overdue by {timesince(at, now, depth=1)}"

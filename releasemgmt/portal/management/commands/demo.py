@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product
+from releasemgmt.portal.demo.daily import prepare_daily
 from releasemgmt.portal.demo.source import own_repository
 from releasemgmt.portal.demo.stage import give_addresses, set_up
 from releasemgmt.portal.demo.world import make_releases
@@ -40,6 +41,7 @@ class Command(BaseCommand):
             where = {"stdout": self.stdout, "stderr": self.stderr}
             call_command("import_git", repo=repository.path, product=stage.product.key, **where)
         waiting = make_releases(stage, repository, now=now)
+        prepare_daily(stage, now=now)
         give_addresses(stage)
         self.stdout.write(
             f"Sign in as Carla Conti and vote on {waiting.number}; then watch it deploy, with Dario Duarte's two ticks."

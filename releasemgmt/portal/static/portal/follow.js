@@ -1,7 +1,7 @@
 // A plan that waits or runs is watched: when its page says another revision, it is shown. Nobody's typing is lost.
 const here = document.querySelector("[data-revision]");
 setInterval(async () => {
-  const typing = [...document.querySelectorAll("input[name=note], textarea")].some((field) => field.value);
+  const typing = [...document.querySelectorAll("input[name=note], input[name=evidence], textarea")].some((field) => field.value);
   if (typing || document.hidden) return;
   const answer = await fetch(location.href, { headers: { "X-Requested-With": "follow" } }).catch(() => null);
   if (!answer || !answer.ok) return;

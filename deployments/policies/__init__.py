@@ -1,0 +1,6 @@
+"""Rules of deployments as pure functions over values, one subject a file."""
+
+from deployments.policies.tasks import dependency_errors
+from deployments.policies.windows import RESUME_QUORUM, Span, Verdict, moment, overlap_with_itself, verdict
+
+__all__ = ["RESUME_QUORUM", "Span", "Verdict", "dependency_errors", "moment", "overlap_with_itself", "verdict"]
