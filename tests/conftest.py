@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.db import connection
 from django.test import TransactionTestCase
 
@@ -18,6 +19,14 @@ from releasemgmt.workflow import triggers
 from tests.background import Background, Mailbox
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked `embedded` is about the installation without a server, or the same on either engine."""
+    if not settings.EMBEDDED:
+        for item in items:
+            if item.get_closest_marker("embedded"):
+                item.add_marker(pytest.mark.skip(reason="shown on the embedded default"))
 
 
 @pytest.fixture(scope="session")

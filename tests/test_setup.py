@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.embedded
+
 ROOT = Path(__file__).parent.parent
 TOO_OLD = '[ "$1" = --version ] && echo "Python 3.9.2" && exit 0; exit 1'
 WITHOUT_VENV = 'case "$2" in *ensurepip*) exit 1;; esac; exec python3 "$@"'

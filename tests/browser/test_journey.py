@@ -23,7 +23,7 @@ DIGEST = "sha256:" + "cd" * 32
 #: Where the pictures go, for whoever wants to look at them.
 SHOTS = Path(os.environ.get("SCREENSHOTS", "")) if os.environ.get("SCREENSHOTS") else None
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.embedded, pytest.mark.django_db(transaction=True)]
 
 
 def shoot(page: Page, name: str) -> None:

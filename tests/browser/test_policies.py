@@ -14,7 +14,7 @@ from releasemgmt.catalog.models import Product
 from releasemgmt.releases.commands import create_release
 from tests.factories import someone
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.embedded, pytest.mark.django_db(transaction=True)]
 
 
 def test_a_policy_is_written_previewed_proposed_and_agreed_to(

@@ -23,7 +23,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "12"))
 RISKS = ("low", "medium")
 HOUR = timedelta(hours=1)
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.embedded, pytest.mark.django_db(transaction=True)]
 SignIn = Callable[[User], Page]
 
 
@@ -96,11 +96,10 @@ def test_who_comes_back_to_a_page_can_still_decide(world: World, reviewer: User,
     page = sign_in(reviewer)
     press(page, "v")
     page.wait_for_url(f"**{address(round.pk)}*")
-    page.locator("html[data-keys=on]").wait_for()
-    page.context.set_offline(True)
-    page.keyboard.press("a")
-    page.wait_for_url("chrome-error://**")
-    page.context.set_offline(False)
+    page.route("**/*", lambda route: route.fulfill(status=503, body="The server is away."))
+    press(page, "a")
+    page.get_by_text("The server is away.").wait_for()
+    page.unroute_all()
     page.go_back()
     page.wait_for_url(f"**{address(round.pk)}*")
     press(page, "a")

@@ -27,7 +27,7 @@ from releasemgmt.workflow import queries
 from releasemgmt.workflow.models import Event, Pending
 from tests.factories import ProductFactory, someone
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.embedded, pytest.mark.django_db]
 
 ROOT = Path(__file__).resolve().parents[2]
 IDENTITY = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
