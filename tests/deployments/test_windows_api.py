@@ -75,7 +75,7 @@ def test_an_edit_needs_the_revision_that_one_read(api: Caller) -> None:
     api.patch(made["url"], {"name": "Thursdays"}, 428)
     api.patch(made["url"], {"name": "Thursdays"}, 412, **{"If-Match": '"WIN-1.77"'})
     tag = f'"{made["number"]}.{made["revision"]}"'
-    edited = api.patch(made["url"], {"name": "Thursdays", "start_time": "23:00"}, **{"If-Match": tag})
+    edited = api.patch(made["url"], {"name": "Thursdays", "start_time": "23:00"}, 200, **{"If-Match": tag})
     assert (edited["name"], edited["revision"]) == ("Thursdays", 2)
     assert edited["next_times"][0]["starts_at"] == "2026-03-05T22:00:00Z"
 
@@ -117,7 +117,7 @@ def test_windows_are_filtered(shop: Shop, api: Caller) -> None:
     nights, frozen = window(shop, **NIGHTLY), freeze(shop, environment=None, tier="test")
 
     def found(**query: str) -> list[str]:
-        return [each["number"] for each in api.get(WINDOWS, **query)["results"]]
+        return [each["number"] for each in api.get(WINDOWS, 200, **query)["results"]]
 
     assert found() == [frozen.number, nights.number]
     assert found(kind="deny") == found(tier="test") == found(search="Year") == [frozen.number]
@@ -239,7 +239,7 @@ def test_an_override_is_edited_declined_and_withdrawn(shop: Shop, api: Caller) -
     where = f"{OVERRIDES}{asked.pk}/"
     manager = Caller(shop.manager)
     manager.patch(where, {"uses": 2}, 428)
-    assert manager.patch(where, {"uses": 2}, **{"If-Match": "*"})["uses"] == 2
+    assert manager.patch(where, {"uses": 2}, 200, **{"If-Match": "*"})["uses"] == 2
     assert api.post(f"{where}transitions/decline/", {"reason": "It can wait."})["state"] == "declined"
     api.post(f"{where}transitions/approve/", expect=409)
     other = override(shop, release, frozen)

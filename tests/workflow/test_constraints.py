@@ -117,7 +117,7 @@ TWICE: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
 
 def insert(model: type[Model], **columns: Any) -> None:
     """A row with these columns, the other ones sound."""
-    fields = {field.column: field for field in model._meta.local_concrete_fields if not field.primary_key}
+    fields = {str(field.column): field for field in model._meta.local_concrete_fields if not field.primary_key}
     row = {column: value(field) for column, field in fields.items()}
     row |= {**SOUND.get(model._meta.db_table, {}), **columns}
     prepared = [fields[column].get_db_prep_save(each, connection) for column, each in row.items()]
@@ -130,9 +130,8 @@ def insert(model: type[Model], **columns: Any) -> None:
 def says(error: pytest.ExceptionInfo[IntegrityError], model: type[Model], constraint: Any) -> bool:
     """Whether it was this constraint that refused; SQLite names the columns of what may be there once."""
     text = str(error.value)
-    columns = [
-        f"{model._meta.db_table}.{model._meta.get_field(name).column}" for name in getattr(constraint, "fields", ())
-    ]
+    fields: Any = [model._meta.get_field(name) for name in getattr(constraint, "fields", ())]
+    columns = [f"{model._meta.db_table}.{field.column}" for field in fields]
     return constraint.name in text or (bool(columns) and text.endswith(": " + ", ".join(columns)))
 
 
