@@ -18,7 +18,7 @@ from releasemgmt.catalog.models import Product
 from tests.bench.load import Request
 from tests.bench.world import session_of
 
-CHANGES, EVENTS, POLICIES, ROUNDS, MEMBERS, VOTERS = 100_000, 1_000_000, 200, 800, 20, 16
+CHANGES, EVENTS, POLICIES, ROUNDS, MEMBERS, VOTERS = 100_000, 1_000_000, 200, 1_200, 30, 27
 #: More than will ever vote, so that no round ends while votes are measured.
 COUNT = VOTERS + 2
 
@@ -32,15 +32,13 @@ class Voting:
     session: str
 
     def requests(self, nth: int, clients: int) -> Any:
-        """Votes, each client another voter in each measurement, each on a round in which they have not voted."""
-        offset = 0 if clients == 1 else 1 + nth
+        """Votes, each client another voter in each measurement, so that nobody votes in a round twice."""
+        first = nth if clients == 1 else 3 + nth * clients
 
         def votes(client: int) -> Iterator[Request]:
-            voter = (offset * 3 + client + nth) % VOTERS
+            voter = first + client
             headers = {"Authorization": f"Bearer {self.tokens[voter]}", "Content-Type": "application/json"}
-            mine = self.rounds[client % clients :: clients] if clients > 1 else self.rounds
-            begin = (2 * nth + (clients > 1)) * len(mine) // 6
-            for round, digest in mine[begin:] + mine[:begin]:
+            for round, digest in self.rounds[client::clients]:
                 body = {"decision": "approve", "digest": digest}
                 yield Request("POST", f"/api/v1/approvals/{round}/votes/", headers, body)
 

@@ -33,6 +33,7 @@ class Part:
 
 PARTS: Mapping[str, Part] = {
     "races": Part(("tests/races/test_duels.py",)),
+    "crowd": Part(("tests/faults/test_crowd.py",)),
     "duties": Part(("tests/approvals/test_duties.py",), engines=tuple(ENGINES)),
     "kills": Part(("tests/faults/test_kills.py", "tests/faults/test_stop.py")),
     "outages": Part(("tests/faults/test_outages.py",), own_servers=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,14 +24,6 @@ from tests.scale import scaled
 
 pytestmark = pytest.mark.skipif(settings.EMBEDDED, reason="of the processes of production")
 CALLERS, STOPS, EVENTS = 8, scaled(1, 10), scaled(60, 1_000)
-
-
-@pytest.fixture
-def web(transactional_db: None, tmp_path: Path) -> Iterator[Web]:
-    process = Web(Background(tmp_path).environment, tmp_path)
-    process.start()
-    yield process
-    process.stop()
 
 
 def test_a_web_process_that_is_told_to_stop_answers_each_request_that_it_has_taken(
