@@ -19,6 +19,7 @@ from releasemgmt.workflow.commands import fire
 from releasemgmt.workflow.errors import Refused
 from tests.approvals.world import World, holds, say, state_of
 from tests.conftest import NOW
+from tests.scale import scaled
 
 PEOPLE = range(4)
 NEEDED = 2
@@ -131,7 +132,11 @@ simple = st.tuples(st.sampled_from(["open", "open", "edit", "accept"]), st.just(
 acts = st.lists(st.one_of(vote, vote, simple, st.tuples(st.just("drop"), st.tuples(person))), min_size=4, max_size=16)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=scaled(short=25, long=1_000),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(acts=acts)
 def test_the_service_agrees_with_the_model(db: Any, acts: list[tuple[str, Any]]) -> None:
     ApprovalPolicy.objects.all().delete()

@@ -36,6 +36,9 @@ PARTS: Mapping[str, Part] = {
     "crowd": Part(("tests/faults/test_crowd.py",)),
     "duties": Part(("tests/approvals/test_duties.py",), engines=tuple(ENGINES)),
     "kills": Part(("tests/faults/test_kills.py", "tests/faults/test_stop.py")),
+    "orders": Part(
+        ("tests/deployments/test_any_order.py", "tests/approvals/test_any_order.py"), engines=tuple(ENGINES)
+    ),
     "outages": Part(("tests/faults/test_outages.py",), own_servers=True),
 }
 
