@@ -128,7 +128,7 @@ class Service:
         return DeploymentPlan.objects.get(pk=self.drawn.pk)
 
     def step(self, name: str) -> None:
-        why = {"reason": "So it is."} if name in ("rework", "cancel") else {}
+        why: Any = {"reason": "So it is."} if name in ("rework", "cancel") else {}
         fire(self.release, name, actor=self.world.manager, now=NOW, **why)
 
     def edit(self) -> None:
@@ -177,11 +177,12 @@ AHEAD = [("open", ()), ("vote", ()), ("step", ("accept",)), ("schedule", ()), ("
 def lives(draw: Any) -> list[tuple[str, Any]]:
     """The straight way with acts put in, left out, and put behind."""
     any_act = st.one_of(STEP, st.tuples(OTHER, st.just(())))
-    found = []
+    found: list[tuple[str, Any]] = []
     for act in AHEAD:
         found += draw(st.lists(any_act, max_size=2))
         found += [act] * draw(st.sampled_from([0, 1, 1, 1]))
-    return found + draw(st.lists(any_act, max_size=6))
+    rest: list[tuple[str, Any]] = draw(st.lists(any_act, max_size=6))
+    return found + rest
 
 
 @times(
