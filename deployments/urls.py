@@ -1,4 +1,4 @@
-"""The URLs of plans, deployments, and what is where."""
+"""The URLs of plans, deployments, the schedule, and what is where."""
 
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
@@ -7,6 +7,7 @@ from deployments.api.deployment import DeploymentViewSet
 from deployments.api.outlook import MatrixView, OutlookView
 from deployments.api.overrides import OverrideViewSet, StopViewSet
 from deployments.api.plan import PlanViewSet
+from deployments.api.schedule import ScheduleView
 from deployments.api.windows import StatusView, WindowViewSet
 
 router = SimpleRouter()
@@ -20,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("environments/matrix/", MatrixView.as_view({"get": "list"}), name="environments-matrix"),
     path("releases/<str:number>/comparison/", OutlookView.as_view({"get": "comparison"}), name="release-comparison"),
     path("releases/<str:number>/readiness/", OutlookView.as_view({"get": "readiness"}), name="release-readiness"),
+    path("schedule/", ScheduleView.as_view({"get": "list"}), name="schedule"),
     path("windows/status/", StatusView.as_view({"get": "status"}), name="windows-status"),
     *router.urls,
 ]

@@ -13,6 +13,7 @@ from deployments.queries.plans import (
     whose_turn_it_is,
 )
 from deployments.queries.record import track_record
+from deployments.queries.schedule import LONGEST, Entry, Page, schedule
 from deployments.queries.windows import (
     Clearance,
     clearance,
@@ -24,8 +25,11 @@ from deployments.queries.windows import (
 )
 
 __all__ = [
+    "LONGEST",
     "Clearance",
     "Comparison",
+    "Entry",
+    "Page",
     "Replacement",
     "Verdict",
     "clearance",
@@ -42,6 +46,7 @@ __all__ = [
     "risk_facts",
     "running_deployment",
     "running_in",
+    "schedule",
     "scheduled_by",
     "ticked_last_by",
     "times_ahead",

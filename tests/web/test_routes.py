@@ -74,6 +74,7 @@ API = {
     "deployment-plans/<number>/tasks/<task>/transitions/<step>/": "POST write|deploy",
     "deployments/": "GET, POST deploy",
     "deployments/<pk>/": "GET",
+    "schedule/": "GET",
     "windows/": "GET, POST write",
     "windows/status/": "GET",
     "window-overrides/": "GET, POST write",
