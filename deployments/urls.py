@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
 from deployments.api.deployment import DeploymentViewSet
+from deployments.api.observations import ObservationView
 from deployments.api.outlook import MatrixView, OutlookView
 from deployments.api.overrides import OverrideViewSet, StopViewSet
 from deployments.api.plan import PlanViewSet
@@ -19,6 +20,11 @@ router.register("line-stops", StopViewSet, basename="line-stop")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("environments/matrix/", MatrixView.as_view({"get": "list"}), name="environments-matrix"),
+    path(
+        "environments/<str:number>/observations/",
+        ObservationView.as_view({"get": "list", "post": "create"}),
+        name="environment-observations",
+    ),
     path("releases/<str:number>/comparison/", OutlookView.as_view({"get": "comparison"}), name="release-comparison"),
     path("releases/<str:number>/readiness/", OutlookView.as_view({"get": "readiness"}), name="release-readiness"),
     path("schedule/", ScheduleView.as_view({"get": "list"}), name="schedule"),

@@ -1,7 +1,7 @@
 """Reading deployments: what is where, what a start would mean, and whom a plan concerns."""
 
 from deployments.queries.outlook import Comparison, Replacement, Verdict, comparison, readiness, risk_facts
-from deployments.queries.places import covering, ran_before, running_in, what_is_where
+from deployments.queries.places import Place, covering, last_seen, ran_before, running_in, what_is_where
 from deployments.queries.plans import (
     deployers,
     planned_start,
@@ -30,6 +30,7 @@ __all__ = [
     "Comparison",
     "Entry",
     "Page",
+    "Place",
     "Replacement",
     "Verdict",
     "clearance",
@@ -37,6 +38,7 @@ __all__ = [
     "covering",
     "deployers",
     "judge",
+    "last_seen",
     "line_stops",
     "planned_start",
     "planners",

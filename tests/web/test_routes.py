@@ -29,6 +29,7 @@ API = {
     "products/<number>/documents/<kind>/": "GET, PUT write",
     "environments/": "GET, POST write",
     "environments/matrix/": "GET",
+    "environments/<number>/observations/": "GET, POST deploy",
     "release-models/": "GET, POST write",
     "release-models/<number>/pre-approval/": "GET",
     "release-models/<number>/pre-approval/end/": "POST write",
