@@ -1,12 +1,14 @@
-"""The URLs of plans, deployments, and what is where."""
+"""The URLs of plans, deployments, the schedule, and what is where."""
 
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
 from deployments.api.deployment import DeploymentViewSet
+from deployments.api.observations import ObservationView
 from deployments.api.outlook import MatrixView, OutlookView
 from deployments.api.overrides import OverrideViewSet, StopViewSet
 from deployments.api.plan import PlanViewSet
+from deployments.api.schedule import ScheduleView
 from deployments.api.windows import StatusView, WindowViewSet
 
 router = SimpleRouter()
@@ -18,8 +20,14 @@ router.register("line-stops", StopViewSet, basename="line-stop")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("environments/matrix/", MatrixView.as_view({"get": "list"}), name="environments-matrix"),
+    path(
+        "environments/<str:number>/observations/",
+        ObservationView.as_view({"get": "list", "post": "create"}),
+        name="environment-observations",
+    ),
     path("releases/<str:number>/comparison/", OutlookView.as_view({"get": "comparison"}), name="release-comparison"),
     path("releases/<str:number>/readiness/", OutlookView.as_view({"get": "readiness"}), name="release-readiness"),
+    path("schedule/", ScheduleView.as_view({"get": "list"}), name="schedule"),
     path("windows/status/", StatusView.as_view({"get": "status"}), name="windows-status"),
     *router.urls,
 ]

@@ -366,6 +366,7 @@ NOTIFICATION_AUDIENCES: dict[str, str] = {
     "approvals.round.reject": "approvals.queries.askers",
     "deployments.deploymentplan.hold_up": "deployments.queries.deployers",
     "deployments.deploymentplan.start": "deployments.queries.whose_turn_it_is",
+    "deployments.drift.find": "deployments.queries.deployers",
     "deployments.task.done": "deployments.queries.whose_turn_it_is",
     "deployments.task.skip": "deployments.queries.whose_turn_it_is",
     "deployments.task.fail": "deployments.queries.deployers",

@@ -40,17 +40,24 @@ class ReadinessAsked(ComparisonAsked):
 
 
 class PlaceAnswer(serializers.Serializer[Any]):
-    """What runs of one component in one environment."""
+    """What was deployed of one component in one environment, and what was seen there last.
+
+    `digest` to `deployment` are null where nothing was deployed, the `observed_` ones where nobody looked; `differs`
+    where something else was seen since than was deployed.
+    """
 
     environment = serializers.CharField(source="environment.key")
     tier = serializers.CharField(source="environment.tier")
-    product = serializers.CharField(source="deployment.product.key")
+    product = serializers.CharField(source="product.key")
     component = serializers.CharField(source="component.key")
-    digest = serializers.CharField(source="build.digest")
-    release = serializers.CharField(source="deployment.release.number", default=None)
-    version = serializers.CharField(source="deployment.release.version", default=None)
-    since = InstantField(source="succeeded_at")
-    deployment = serializers.IntegerField(source="deployment_id")
+    digest = serializers.CharField(source="running.build.digest", default=None)
+    release = serializers.CharField(source="running.deployment.release.number", default=None)
+    version = serializers.CharField(source="running.deployment.release.version", default=None)
+    since = InstantField(source="running.succeeded_at", default=None)
+    deployment = serializers.IntegerField(source="running.deployment_id", default=None)
+    observed_digest = serializers.CharField(source="seen.digest", default=None)
+    observed_at = InstantField(source="seen.last_seen_at", default=None)
+    differs = serializers.BooleanField()
 
 
 class MatrixAnswer(serializers.Serializer[Any]):

@@ -1,5 +1,6 @@
 """What can be done with plans, their tasks and deployments, one noun a file."""
 
+from deployments.commands.observations import observe
 from deployments.commands.overrides import (
     DECISIONS,
     approve_override,
@@ -40,6 +41,7 @@ __all__ = [
     "finish_plans",
     "finish_task",
     "lay_out_windows",
+    "observe",
     "preview_window",
     "report_deployment",
     "request_override",

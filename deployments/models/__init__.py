@@ -1,6 +1,7 @@
 """The nouns of a deployment, one a file."""
 
 from deployments.models.deployment import DeployedBuild, Deployment
+from deployments.models.observation import Observation
 from deployments.models.override import LineStop, Resumption, WindowOverride
 from deployments.models.plan import DeploymentPlan
 from deployments.models.task import DeploymentTask
@@ -12,6 +13,7 @@ __all__ = [
     "DeploymentPlan",
     "DeploymentTask",
     "LineStop",
+    "Observation",
     "Occurrence",
     "Resumption",
     "Window",

@@ -54,8 +54,11 @@ class WindowQuerySet(models.QuerySet["Window"]):
 
     def over(self, environment: Environment, product: Product | None) -> WindowQuerySet:
         """Those whose scope holds a product in an environment; without a product those for every one."""
-        place = Q(environment=None, tier="") | Q(environment=environment) | Q(tier=environment.tier)
-        return self.filter(place, Q(product=None) | Q(product=product))
+        return self.in_place(environment).filter(Q(product=None) | Q(product=product))
+
+    def in_place(self, environment: Environment) -> WindowQuerySet:
+        """Those whose scope holds an environment, whatever the product."""
+        return self.filter(Q(environment=None, tier="") | Q(environment=environment) | Q(tier=environment.tier))
 
     def to_lay_out(self, until: datetime) -> WindowQuerySet:
         """Those that go on and are not laid out so far yet."""
@@ -145,6 +148,11 @@ class Window(StatefulModel):
         product = str(self.product) if self.product else "every product"
         place = str(self.environment) if self.environment else f"{self.tier} environments" if self.tier else ""
         return f"{product} in {place or 'every environment'}"
+
+    def counts_in(self, environment: Environment) -> bool:
+        """Whether its scope holds an environment."""
+        everywhere = self.environment_id is None and not self.tier
+        return everywhere or self.environment_id == environment.pk or self.tier == environment.tier
 
     def starts(self, begin: datetime, end: datetime) -> Iterator[datetime]:
         """When it begins in a half-open interval, in UTC, the earliest first."""

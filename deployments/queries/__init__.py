@@ -1,7 +1,7 @@
 """Reading deployments: what is where, what a start would mean, and whom a plan concerns."""
 
 from deployments.queries.outlook import Comparison, Replacement, Verdict, comparison, readiness, risk_facts
-from deployments.queries.places import covering, ran_before, running_in, what_is_where
+from deployments.queries.places import Place, covering, last_seen, ran_before, running_in, what_is_where
 from deployments.queries.plans import (
     deployers,
     planned_start,
@@ -13,6 +13,7 @@ from deployments.queries.plans import (
     whose_turn_it_is,
 )
 from deployments.queries.record import track_record
+from deployments.queries.schedule import LONGEST, Entry, Page, schedule
 from deployments.queries.windows import (
     Clearance,
     clearance,
@@ -24,8 +25,12 @@ from deployments.queries.windows import (
 )
 
 __all__ = [
+    "LONGEST",
     "Clearance",
     "Comparison",
+    "Entry",
+    "Page",
+    "Place",
     "Replacement",
     "Verdict",
     "clearance",
@@ -33,6 +38,7 @@ __all__ = [
     "covering",
     "deployers",
     "judge",
+    "last_seen",
     "line_stops",
     "planned_start",
     "planners",
@@ -42,6 +48,7 @@ __all__ = [
     "risk_facts",
     "running_deployment",
     "running_in",
+    "schedule",
     "scheduled_by",
     "ticked_last_by",
     "times_ahead",

@@ -1,34 +1,84 @@
-"""What runs where, now and at any past instant; and whose builds they are."""
+"""What runs where, now and at any past instant, by the records and as it was seen; and whose builds they are."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 
-from deployments.models import DeployedBuild
+from deployments.models import DeployedBuild, Observation
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Environment, Product
 from releasemgmt.releases.models import Build, Release
 
 
+@dataclass(frozen=True)
+class Place:
+    """One component in one environment: what was deployed there last, and what was seen there last."""
+
+    component: Component
+    environment: Environment
+    running: DeployedBuild | None
+    seen: Observation | None
+
+    @property
+    def product(self) -> Product:
+        return self.component.product
+
+    @property
+    def differs(self) -> bool:
+        """Whether something else was seen since than was deployed; what was seen before a deployment says nothing."""
+        if self.seen is None or not self.seen.differs:
+            return False
+        if self.running is None or self.running.succeeded_at is None:
+            return True
+        is_later = self.seen.last_seen_at >= self.running.succeeded_at
+        return is_later and self.seen.digest != self.running.build.digest
+
+
 def running_in(environment: Environment, product: Product, *, at: datetime | None = None) -> QuerySet[DeployedBuild]:
     """What runs of a product in an environment, now or at a past instant: one row a component."""
     here = Component.objects.filter(product=product).values(latest=_latest(OuterRef("pk"), environment.pk, at))
-    return _rows(here)
+    return _deployed(_keys(here, "latest"))
 
 
-def what_is_where(at: datetime | None = None, *, user: User | None = None) -> QuerySet[DeployedBuild]:
-    """What runs in every environment, now or at a past instant, as far as the user sees it: one row a component."""
+def what_is_where(at: datetime | None = None, *, user: User | None = None) -> list[Place]:
+    """What runs in every environment, now or at a past instant, as far as the user sees it; three statements.
+
+    By environment, product and component. Where nothing was deployed or seen, there is no place.
+    """
     products = Product.objects.all() if user is None else roles.visible_to(user, Product.objects.all(), team="team")
     uses = Product.environments.through.objects.filter(product__in=products, product__components__isnull=False)
-    latest = _latest(OuterRef("product__components"), OuterRef("environment"), at)
-    return _rows(uses.values(latest=latest)).order_by(
-        "environment__rank", "environment__key", "deployment__product__key", "component__key"
-    )
+    component, environment = OuterRef("product__components"), OuterRef("environment")
+    found = list(uses.values(latest=_latest(component, environment, at), last=_last_seen(component, environment, at)))
+    places: dict[tuple[int, int], dict[str, Any]] = {}
+    for each in _deployed(_keys(found, "latest")):
+        places.setdefault((each.component_id, each.environment_id), {"seen": None})["running"] = each
+    seen = Observation.objects.filter(pk__in=_keys(found, "last"))
+    for one in seen.select_related("component__product", "environment"):
+        places.setdefault((one.component_id, one.environment_id), {"running": None})["seen"] = one
+    return sorted((_place(**known) for known in places.values()), key=_in_order)
+
+
+def last_seen(components: Iterable[Component], environment: Environment) -> dict[int, Observation]:
+    """What was seen of these components in an environment last, by the key of the component; two statements."""
+    rows = Component.objects.filter(pk__in=[each.pk for each in components])
+    keys = _keys(rows.values(last=_last_seen(OuterRef("pk"), environment.pk, None)), "last")
+    found = Observation.objects.filter(pk__in=keys).select_related("component__product").order_by("component__key")
+    return {each.component_id: each for each in found}
+
+
+def _place(*, running: DeployedBuild | None, seen: Observation | None) -> Place:
+    known: Any = running or seen
+    return Place(known.component, known.environment, running, seen)
+
+
+def _in_order(place: Place) -> tuple[int, str, str, str]:
+    return place.environment.rank, place.environment.key, place.product.key, place.component.key
 
 
 def _latest(component: Any, environment: Any, at: datetime | None) -> Subquery:
@@ -37,10 +87,19 @@ def _latest(component: Any, environment: Any, at: datetime | None) -> Subquery:
     return Subquery(past.order_by("-succeeded_at", "-pk").values("pk")[:1])
 
 
-def _rows(latest: QuerySet[Any, Any]) -> QuerySet[DeployedBuild]:
-    """The rows by their keys, found first: given as a subquery, PostgreSQL would read the whole history for them."""
-    keys = [row["latest"] for row in latest if row["latest"] is not None]
-    facts = ("build", "component", "environment", "deployment__release", "deployment__product")
+def _last_seen(component: Any, environment: Any, at: datetime | None) -> Subquery:
+    there = Observation.objects.filter(component=component, environment=environment)
+    past = there if at is None else there.filter(first_seen_at__lte=at)
+    return Subquery(past.order_by("-first_seen_at").values("pk")[:1])
+
+
+def _keys(rows: Iterable[Any], name: str) -> list[int]:
+    """The keys, found first: given as a subquery, PostgreSQL would read the whole history for the rows."""
+    return [row[name] for row in rows if row[name] is not None]
+
+
+def _deployed(keys: list[int]) -> QuerySet[DeployedBuild]:
+    facts = ("build", "component__product", "environment", "deployment__release", "deployment__product")
     return DeployedBuild.objects.filter(pk__in=keys).select_related(*facts).order_by("component__key")
 
 

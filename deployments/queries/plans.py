@@ -47,7 +47,7 @@ def ticked_last_by(plan: DeploymentPlan) -> User | None:
 
 
 def deployers(event: Event) -> QuerySet[User, Any]:
-    """Those who can start a plan that is held up, or decide about a task that failed."""
+    """Those who can start a plan that is held up, decide about a task that failed, or set right what runs."""
     return people_in(event.team_id, Role.DEPLOYER)
 
 

@@ -71,7 +71,9 @@ manage_releases = any_of(MANAGER, action="`accept`, `cancel`, `close`, open a ro
 ask_pre_approval = anywhere(MANAGER, Role.ADMINISTRATOR, action="Ask for the pre-approval of a model")
 record_changes = any_of(MANAGER, system=True, action="`record` a change that was carried out already")
 plan_deployments = any_of(MANAGER, DEPLOYER, action="Plans: draft, prepare, schedule, reopen, reschedule, cancel")
-deploy = any_of(DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, action="Any task of a plan; report deployments")
+deploy = any_of(
+    DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, action="Any task of a plan; report deployments and what runs"
+)
 deploy_or_system = any_of(
     DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, system=True, action="Start or fail a plan, expose a release"
 )

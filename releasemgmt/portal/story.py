@@ -119,6 +119,8 @@ SENTENCES: Mapping[str, str] = {
     "deployments.deploymentplan.schedule": "scheduled it",
     "deployments.deploymentplan.start": "started it",
     "deployments.deploymentplan.succeed": "ended it: every task is done",
+    "deployments.drift.find": "saw in {environment} what was not deployed there: {components}",
+    "deployments.drift.resolve": "saw that in {environment} runs what was deployed there: {components}",
     "deployments.line.agree": "agreed that the line goes on for {scope}: {agreed} of {needed}",
     "deployments.line.resume": "agreed too, and the line goes on for {scope}",
     "deployments.line.stop": "stopped the line for {scope}",

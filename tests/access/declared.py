@@ -104,6 +104,11 @@ def deployment(side: Side) -> dict[str, Any]:
     return {"release": side.release.number, "environment": "test", "status": "succeeded", **times}
 
 
+def observation(side: Side) -> dict[str, Any]:
+    seen = {side.component.key: f"sha256:{'f' * 64}"}
+    return {"product": side.product.key, "observed_at": side.now.isoformat(), "digests": seen}
+
+
 def freeze(side: Side) -> dict[str, Any]:
     """A freeze, in force or only asked for, by who sends it."""
     terms = {"first_on": "2190-01-01", "start_time": "10:00", "duration_minutes": 60}
@@ -189,6 +194,7 @@ API: dict[str, Write] = {
     # It is assigned to the team.
     "POST deployment-plans/<number>/tasks/<task>/transitions/<step>/": Write(MEMBERS, scopes=["deploy"]),
     "POST deployments/": Write(DEPLOY, deployment, stranger=400),
+    "POST environments/<number>/observations/": Write(DEPLOY, observation, stranger=400),
     "POST windows/": Write(STOP, freeze, stranger=400),
     "PATCH windows/<number>/": Write(CHAIR, lambda _: {"name": "Renamed"}),
     "POST window-overrides/": Write(PLAN, override, stranger=400),
@@ -220,5 +226,7 @@ API["POST approval-policies/<number>/comments/"] = COMMENT
 
 #: Records of no team: everybody who is signed in sees them, and only a role held everywhere counts on them.
 OF_NO_TEAM = ("environments/", "release-models/", "approval-policies/")
+#: Addresses of those whose body names a record of a team: there its roles count.
+OF_THE_BODY = ("environments/<number>/observations/",)
 #: Addresses that are about the caller alone.
 OWN = ("me/", "notifications/", "events/")

@@ -131,7 +131,7 @@ def outcome(caller: Knocker, path: str, scopes: list[str], write: Write) -> set[
         return {write.stranger}
     if path.endswith(("comments/", "approval/", "approval/end/")) and not is_of_a_team(path):
         return set(write.ok) if caller.role in write.may else {403}
-    of_a_team = is_of_a_team(path) and path != "teams/"
+    of_a_team = path in declared.OF_THE_BODY or (is_of_a_team(path) and path != "teams/")
     may = caller.holds(write.may, of_a_team=of_a_team) or caller.is_named(write.named)
     return set(write.ok) if may and not caller.scopes.isdisjoint(write.scopes or scopes) else {403}
 

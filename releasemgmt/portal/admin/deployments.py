@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from deployments.models import Deployment
 from deployments.queries import what_is_where
 from releasemgmt.accounts.models import User
-from releasemgmt.portal.admin.forms import OwnProducts
+from releasemgmt.portal.admin.forms import OwnProducts, instant
 from releasemgmt.web.admin import RecordAdmin, actor_of, pill
+
+
+class InstantForm(forms.Form):
+    """A past instant, in the reader's time zone; without one it is now."""
+
+    at = instant(required=False, label="As of")
 
 
 @admin.register(Deployment)
@@ -60,17 +68,19 @@ class DeploymentAdmin(RecordAdmin):
         return [path("matrix/", matrix, name="deployments_deployment_matrix"), *super().get_urls()]
 
     def matrix_view(self, request: HttpRequest) -> HttpResponse:
-        """Components against environments: what runs in each, and since when."""
-        rows: dict[tuple[str, str], dict[int, Any]] = {}
-        environments: dict[int, Any] = {}
-        for each in what_is_where(user=actor_of(request)):
-            environments[each.environment_id] = each.environment
-            row = rows.setdefault((str(each.deployment.product), each.component.key), {})
-            row[each.environment_id] = each
-        ordered = sorted(environments.values(), key=lambda environment: (environment.rank, environment.key))
+        """Components against environments: what runs in each, since when, and whether that is what was seen."""
+        form = InstantForm(request.GET or None)
+        at = form.cleaned_data["at"] if form.is_valid() else None
+        places = [] if form.errors else what_is_where(at, user=actor_of(request))
+        environments = list({place.environment: None for place in places})
+        rows: dict[Any, dict[Any, Any]] = {}
+        for place in sorted(places, key=lambda place: (str(place.product), place.component.key)):
+            rows.setdefault(place.component, {})[place.environment] = place
         table = [
-            {"product": product, "component": component, "cells": [row.get(one.pk) for one in ordered]}
-            for (product, component), row in sorted(rows.items())
+            {"component": component, "cells": [(one, row.get(one)) for one in environments]}
+            for component, row in rows.items()
         ]
-        context = {**self.admin_site.each_context(request), "title": "What runs where"}
-        return render(request, "portal/matrix.html", {**context, "environments": ordered, "rows": table})
+        differing = [place for place in places if place.differs]
+        shown = {"environments": environments, "rows": table, "differing": differing, "form": form, "at": at}
+        title = {"title": "What runs where", "now": timezone.now()}
+        return render(request, "portal/matrix.html", {**self.admin_site.each_context(request), **title, **shown})
