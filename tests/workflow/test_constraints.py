@@ -40,6 +40,7 @@ BREAKS: Mapping[str, Mapping[str, Any]] = {
     "window_lasts_some_minutes": {"duration_minutes": 0},
     "window_says_why": {"reason": ""},
     "occurrence_starts_before_it_ends": {"ends_at": NOW},
+    "observation_begins_before_it_ends": {"first_seen_at": LATER, "last_seen_at": NOW},
     "override_used_so_often_at_most": {"used": 2, "uses": 1},
     "override_is_decided_by_somebody": {"state": "approved", "decided_by_id": None, "decided_at": NOW},
     "override_by_another_person": {
