@@ -19,6 +19,10 @@ class ObservationQuerySet(models.QuerySet["Observation"]):
         """Those of the products of the user's teams."""
         return roles.visible_to(user, self, team="component__product__team")
 
+    def differing(self) -> ObservationQuerySet:
+        """Those of something else than ought to run there."""
+        return self.exclude(digest=F("expected"))
+
 
 class Observation(models.Model):
     """A digest that was seen of one component in one environment; the same seen again only moves the end on.

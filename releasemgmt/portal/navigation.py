@@ -47,6 +47,7 @@ NAVIGATION = [
         "title": "Deployment",
         "separator": True,
         "items": [
+            link("Schedule", "calendar_view_month", "schedule"),
             link("Plans", "event", "deployments_deploymentplan_changelist"),
             link("Deployments", "move_up", "deployments_deployment_changelist"),
             link("What runs where", "grid_view", MATRIX),

@@ -15,7 +15,7 @@ from django.urls import path
 from django.utils import timezone
 from unfold.sites import UnfoldAdminSite
 
-from releasemgmt.portal import home, reports
+from releasemgmt.portal import home, reports, schedule
 from releasemgmt.web.admin import actor_of
 from releasemgmt.workflow.commands import reading
 
@@ -68,7 +68,9 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme carries no
 
     def get_urls(self) -> list[Any]:
         report = self.admin_view(lambda request: reports.population_page(request, self.each_context(request)))
+        planned = self.admin_view(lambda request: schedule.schedule_page(request, self.each_context(request)))
         return [
+            path("schedule/", planned, name="schedule"),
             path("population/", report, name="population"),
             path("population/table.csv", self.admin_view(reports.population_table), name="population_csv"),
             *super().get_urls(),

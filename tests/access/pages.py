@@ -163,6 +163,7 @@ PAGES: dict[str, Page] = {
     "": listed(),
     "<app_label>/": listed(),
     "search/": listed(),
+    "schedule/": listed(),
     "population/": listed(),
     "population/table.csv": listed(),
     "jsi18n/": listed(),

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path
 
+from deployments.models import Deployment, Observation
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog import commands
@@ -21,6 +22,8 @@ from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt
 from releasemgmt.workflow.models import Aggregate
 
 RELEASES_SHOWN = 5
+#: How much of an environment's history its page shows; lists show the rest.
+HISTORY_SHOWN, DIFFERENCES_SHOWN = 20, 10
 
 
 class EnvironmentEditForm(forms.Form):
@@ -82,8 +85,9 @@ class ComponentForm(forms.Form):
 
 @admin.register(Environment)
 class EnvironmentAdmin(RecordAdmin):
-    """Environments."""
+    """Environments: what they are, and what was done and seen there."""
 
+    record_template = "portal/environment.html"
     list_display = ("key", "name", "tier", "rank", "time_zone", "change_controlled")
     list_filter = ("tier",)
     search_fields = ("key", "name")
@@ -105,6 +109,15 @@ class EnvironmentAdmin(RecordAdmin):
     def facts(self, obj: Environment) -> list[tuple[str, Any]]:
         controlled = "yes" if obj.change_controlled else "no"
         return [("Key", obj.key), ("Tier", obj.get_tier_display()), ("Change-controlled", controlled)]
+
+    def panels(self, request: HttpRequest, obj: Environment) -> dict[str, Any]:
+        user = actor_of(request)
+        done = Deployment.objects.visible_to(user).filter(environment=obj).select_related("release", "product")
+        seen = Observation.objects.visible_to(user).filter(environment=obj).select_related("component__product")
+        return {
+            "deployments": done.order_by("-started_at", "-pk")[:HISTORY_SHOWN],
+            "differences": seen.differing().order_by("-first_seen_at", "-pk")[:DIFFERENCES_SHOWN],
+        }
 
 
 @admin.register(Product)

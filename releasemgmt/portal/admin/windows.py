@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,11 +22,14 @@ from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Environment, Product, Tier
 from releasemgmt.integrations import recurrence
+from releasemgmt.portal import calendar
 from releasemgmt.portal.admin.forms import OwnProducts, colleagues, day, offer, span, text, visible_products
 from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt, pill
 from releasemgmt.workflow.models import Aggregate
 
 SHOWN = 8
+#: How many months its calendar shows.
+MONTHS = 3
 
 
 class WindowEditForm(PersonalForm):
@@ -130,8 +133,11 @@ class WindowAdmin(RecordAdmin):
     def panels(self, request: HttpRequest, obj: Window) -> dict[str, Any]:
         now = timezone.now()
         ahead = [] if obj.state in ("declined", "withdrawn", "ended") else times_ahead(obj, now, SHOWN)
+        zone = ZoneInfo(obj.time_zone)
+        today = now.astimezone(zone).date()
         past = obj.occurrences.filter(ends_at__lte=now).order_by("-starts_at")[:SHOWN]
         return {
+            "months": calendar.months(self.times(obj, today, zone), zone=zone, today=today, most=MONTHS),
             "ahead": _told(ahead, obj.time_zone, now),
             "past": _told([(each.starts_at, each.ends_at) for each in past], obj.time_zone, now),
             "overrides": obj.overrides.visible_to(actor_of(request))
@@ -139,6 +145,15 @@ class WindowAdmin(RecordAdmin):
             .order_by("-requested_at")[:SHOWN],
             "now": now,
         }
+
+    def times(self, window: Window, today: date, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
+        """When it is on in the months that its page shows: as laid out, or by its rule where it is only asked for."""
+        begin = calendar.midnight(today.replace(day=1), zone)
+        end = begin + MONTHS * timedelta(days=31)
+        if window.state == Window.State.REQUESTED:
+            return window.times(begin, end)
+        rows = window.occurrences.overlapping(begin, end, longest=window.duration)
+        return [(each.starts_at, each.ends_at) for each in rows]
 
     def form_page(self, request: HttpRequest, form: forms.Form, *, record: Any = None, **context: Any) -> HttpResponse:
         """Its own forms with a button that shows the next times, and with what that found."""
