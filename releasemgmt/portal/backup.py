@@ -85,6 +85,7 @@ def restore(path: Path, *, now: datetime) -> Summary:
     """
     if Event.objects.exists():
         raise Unusable("This database is in use. Create a new one, run migrate there, and restore into that.")
+    _check_whole(path)
     with gzip.open(path, "rt", encoding="utf-8") as file, command():
         lines = _lines(file)
         header = next(lines)
@@ -134,6 +135,16 @@ def _lines(file: IO[str]) -> Iterator[Any]:
         for line in file:
             yield json.loads(line)
     except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise Unusable(NOT_WHOLE) from error
+
+
+def _check_whole(path: Path) -> None:
+    """Read to the checksum at the file's end, so that no row of a damaged file is ever looked at."""
+    try:
+        with gzip.open(path) as file:
+            while file.read(1 << 20):
+                pass
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise Unusable(NOT_WHOLE) from error
 
 

@@ -171,6 +171,12 @@ def flip_a_byte(path: Path) -> None:
     path.write_bytes(content)
 
 
+def name_another_table(path: Path) -> None:
+    """What a flipped bit may do that leaves the file readable: its checksum is another one."""
+    content = gzip.decompress(path.read_bytes()).replace(b"accounts_team", b"accounts_tear", 1)
+    path.write_bytes(gzip.compress(content)[:-8] + path.read_bytes()[-8:])
+
+
 def lose_a_line(path: Path) -> None:
     kept = [line for line in lines(path) if line.get("table") != "accounts_team"]
     rewrite(path, kept)
@@ -203,6 +209,7 @@ def rewrite(path: Path, content: list[dict[str, Any]]) -> None:
     [
         (cut, "not whole"),
         (flip_a_byte, "not whole"),
+        (name_another_table, "not whole"),
         (lose_a_line, "not whole"),
         (lose_the_end, "not whole"),
         (be_something_else, "not a backup"),
