@@ -106,6 +106,15 @@ def test_a_missed_plan_is_told_to_who_planned_it(shop: Shop) -> None:
     assert "was missed" in entries[0].subject
 
 
+def test_what_really_runs_is_told_to_the_deployers_if_it_is_not_what_was_deployed(shop: Shop) -> None:
+    seen = {"api": f"sha256:{'a' * 64}"}
+    deployments.observe(shop.product, shop.production, digests=seen, observed_at=NOW, actor=shop.ci, now=NOW)
+    entries = heard("deployments.drift.find")
+    assert people(entries) == {shop.deployer}
+    assert "something else runs in production" in entries[0].subject
+    assert entries[0].url == reverse("admin:deployments_deployment_matrix")
+
+
 @pytest.mark.parametrize("kind", ["deployments.task.done", "deployments.task.skip"])
 def test_a_task_that_is_behind_calls_those_who_waited_for_it(shop: Shop, kind: str) -> None:
     plan = shop.started(shop.release("1.0"))
