@@ -108,6 +108,9 @@ else:
     DATABASES["default"]["OPTIONS"] = {
         "options": "-c idle_in_transaction_session_timeout=60000",
         "connect_timeout": 5,
+        # The server plans a statement once for a connection: most of what a short one costs is its plan.
+        "server_side_binding": True,
+        "prepare_threshold": 3,
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # The table survives every worker and a Redis outage; a local-memory cache would double each limit over two workers.

@@ -93,8 +93,15 @@ class VoteAnswer(serializers.Serializer[Any]):
 class CastAnswer(VoteAnswer):
     """A vote, and how its round stands after it."""
 
+    conditions = serializers.SerializerMethodField()
     round = serializers.IntegerField(source="round_id")
     round_state = serializers.CharField(source="round.state")
+
+    @extend_schema_field(ConditionAnswer(many=True))
+    def get_conditions(self, vote: Vote) -> Any:
+        """What it asked for; where it is known to have asked for nothing, that isn't read."""
+        asked = vote.conditions.all() if self.context.get("with_conditions", True) else []
+        return ConditionAnswer(asked, many=True).data
 
 
 class CountedVote(VoteAnswer):
@@ -328,12 +335,14 @@ class RoundViewSet(View):
     @extend_schema(request=VoteBody, responses={201: CastAnswer})
     @action(detail=True, methods=["post"], url_path="votes")
     def votes(self, request: Request, pk: str) -> Response:
-        round = get_object_or_404(self.get_queryset(), pk=pk)
+        rounds = ApprovalRound.objects.visible_to(self.actor)
+        round = get_object_or_404(rounds.only("release", "change", "model", "change_model"), pk=pk)
         body = self.body(VoteBody)
         body["on_behalf_of"] = self._person(body.get("on_behalf_of"))
         now = timezone.now()
         vote = commands.vote(round, actor=self.actor, now=now, is_fresh=is_fresh(request, now=now), **body)
-        return Response(CastAnswer(vote).data, status=201)
+        context = {"with_conditions": bool(body.get("conditions"))}
+        return Response(CastAnswer(vote, context=context).data, status=201)
 
     @extend_schema(request=Nothing, responses=CastAnswer)
     @action(detail=True, methods=["post"], url_path="votes/(?P<vote>[0-9]{1,18})/revoke")

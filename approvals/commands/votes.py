@@ -52,7 +52,7 @@ def vote(  # noqa: PLR0913 - what a ballot says
     try:
         with command():
             _check_ballot(ballot)
-            subject, changes = lock_with_changes(round.subject)
+            subject, changes = lock_with_changes(round.subject_key)
             round = ApprovalRound.objects.get(pk=round.pk)
             setattr(round, subject_field(subject), subject)
             stands = queries.standing(round, subject=subject, changes=changes)
@@ -61,7 +61,7 @@ def vote(  # noqa: PLR0913 - what a ballot says
             _check_recent(subject, is_fresh)
             _check_content(stands, digest)
             cast = _cast(stands, ballot, actor, owner, now)
-            _follow(stands, cast, changes=changes, actor=actor, now=now)
+            _follow(stands, cast, ballot, changes=changes, actor=actor, now=now)
             return cast
     except Refused as refused:
         refused.audited = True
@@ -202,11 +202,13 @@ def _cast(stands: Standing, ballot: Ballot, actor: User, owner: User, now: datet
     return vote
 
 
-def _follow(stands: Standing, vote: Vote, *, changes: Sequence[ChangeRequest], actor: User, now: datetime) -> None:
+def _follow(
+    stands: Standing, vote: Vote, ballot: Ballot, *, changes: Sequence[ChangeRequest], actor: User, now: datetime
+) -> None:
     round, subject = stands.round, stands.round.subject
     facts = {"round": round.pk, "vote": vote.pk, "decision": vote.decision, "comment": vote.comment}
     facts |= {"digest": vote.digest, "channel": vote.channel, "seats": vote.seats}
-    facts |= {"conditions": [condition.text for condition in vote.conditions.all()]}
+    facts |= {"conditions": list(ballot.conditions)}
     behalf = vote.on_behalf_of
     end = ENDS.get(stands.verdict)
     if end is None:

@@ -200,6 +200,12 @@ class ApprovalRound(models.Model):
         return f"Round {self.pk} on {self.subject}"
 
     @property
+    def subject_key(self) -> Subject:
+        """Its subject with nothing read but the key: enough to lock it, which reads the rest."""
+        keys = ((kind, getattr(self, f"{field}_id")) for kind, field in SUBJECTS.items())
+        return next(kind(pk=key) for kind, key in keys if key is not None)
+
+    @property
     def subject(self) -> Subject:
         """What is to be approved."""
         subject = self.release or self.change or self.model or self.change_model

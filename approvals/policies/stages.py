@@ -202,8 +202,12 @@ def _empty(stages: Sequence[Stage], people: People, voters: People) -> dict[str,
 
 def _seat(person: int, seats: Sequence[str], people: People, taken: dict[int, int], tried: set[int]) -> bool:
     """Seat a person, moving others to another seat of theirs if need be (an augmenting path)."""
+    free = (number for number, name in enumerate(seats) if name in people[person] and number not in taken)
+    if (number := next(free, None)) is not None:
+        taken[number] = person
+        return True
     for number in _new(seats, people[person], tried):
-        if number not in taken or _seat(taken[number], seats, people, taken, tried):
+        if _seat(taken[number], seats, people, taken, tried):
             taken[number] = person
             return True
     return False

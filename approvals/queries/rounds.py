@@ -15,7 +15,7 @@ from approvals.models.round import CHANGE_STATE, RELEASE_STATES, RETROSPECTIVE_S
 from approvals.queries.content import carriers, content, inheriting, riding
 from approvals.queries.seats import claims, seats_of
 from approvals.queries.standing import Standing
-from approvals.queries.voters import conflicts, delegations, electorate
+from approvals.queries.voters import conflicts, delegations, electorate, with_people
 from releasemgmt.accounts.models import Role
 from releasemgmt.catalog.models import Product
 from releasemgmt.releases.models import Release
@@ -61,7 +61,7 @@ def _standing(round: ApprovalRound, subject: Subject, changes: Sequence[ChangeRe
         people=people,
         conflicts=conflicts(round, {*people, *(each.delegate for each in given)}, changes=changes),
         delegations=given,
-        votes=list(round.votes.filter(revoked_at=None).select_related("voter", "on_behalf_of")),
+        votes=with_people(round.votes.filter(revoked_at=None), "voter", "on_behalf_of", known=people),
     )
 
 

@@ -68,10 +68,10 @@ def claims(stages: Iterable[Stage], people: Iterable[User] | None = None) -> lis
     if people is not None:
         held = held.filter(user__in=people)
     found = []
-    for row in held.select_related("user", "team"):
+    for row in held.select_related("user", *(["team"] if teams else [])):
         if row.role in roles:
             found.append(Claim(row.user, row.role, row.team_id, row.granted_at))
-        if row.team and row.team.key in teams:
+        if teams and row.team and row.team.key in teams:
             found.append(Claim(row.user, f"team:{row.team.key}", None, row.granted_at))
     return found + _on_boards({stage["board"] for stage in stages if "board" in stage}, people)
 

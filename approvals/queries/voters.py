@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db.models import Q
+from django.db.models import Model as Row
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
 from approvals import policies
@@ -19,6 +20,8 @@ from releasemgmt.accounts.queries import colleagues
 from releasemgmt.catalog.models import Product
 from releasemgmt.releases.models import Release, ReleaseCommit
 from releasemgmt.workflow.models import Event
+
+R = TypeVar("R", bound=Row)
 
 #: stream → its last event that was looked at, and the people who had worked on what is signed until then.
 Work = dict[str, dict[str, Any]]
@@ -34,11 +37,27 @@ def electorate(round: ApprovalRound) -> dict[User, frozenset[str]]:
 
 
 def delegations(round: ApprovalRound, people: Collection[User]) -> list[Delegation]:
-    """What these people have delegated since the round opened, to whoever is still active. One statement."""
+    """What these people have delegated since the round opened, to whoever is still active. At most two statements."""
     if not people:
         return []
     given = Delegation.objects.filter(delegator__in=people, ends_at__gt=round.opened_at, delegate__is_active=True)
-    return list(given.select_related("delegate", "delegator"))
+    return with_people(given, "delegate", "delegator", known=people)
+
+
+def with_people(rows: QuerySet[R], *columns: str, known: Iterable[User]) -> list[R]:
+    """The rows with the people whom these columns name, read once each, and not again if they are known.
+
+    One statement, two where somebody is not known.
+    """
+    found, people = list(rows), {person.pk: person for person in known}
+    named = {getattr(row, f"{column}_id") for row in found for column in columns} - {None}
+    if unknown := named - set(people):
+        people |= User.objects.in_bulk(unknown)
+    for row in found:
+        for column in columns:
+            if (key := getattr(row, f"{column}_id")) is not None:
+                setattr(row, column, people[key])
+    return found
 
 
 def conflicts(round: ApprovalRound, people: Collection[User], *, changes: Sequence[ChangeRequest]) -> Conflicts:

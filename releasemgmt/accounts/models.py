@@ -137,8 +137,9 @@ class User(AbstractUser, Aggregate):
 
     def roles_held(self) -> list[RoleAssignment]:
         """What the person holds, with the teams; asked once for a command, or a read."""
-        held = self.role_assignments.select_related("team").order_by("role", "team__key")
-        return once(("roles", self.pk), lambda: list(held))
+        return once(
+            ("roles", self.pk), lambda: list(self.role_assignments.select_related("team").order_by("role", "team__key"))
+        )
 
 
 class RoleAssignment(models.Model):
