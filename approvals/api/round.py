@@ -93,7 +93,7 @@ class VoteAnswer(serializers.Serializer[Any]):
 class CastAnswer(VoteAnswer):
     """A vote, and how its round stands after it."""
 
-    conditions = serializers.SerializerMethodField()
+    conditions = serializers.SerializerMethodField()  # type: ignore[assignment]  # the same answer, read only if need be
     round = serializers.IntegerField(source="round_id")
     round_state = serializers.CharField(source="round.state")
 
