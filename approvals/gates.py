@@ -116,7 +116,8 @@ def inside_approved_interval(change: ChangeRequest, *, now: datetime) -> Sequenc
     if begin is None and end is None and change.type == Type.EMERGENCY:
         return []
     reason = f"{change} is approved from {begin:%Y-%m-%d %H:%M %Z} to {end:%Y-%m-%d %H:%M %Z}." if begin and end else ""
-    return [Blocker("outside_approved_interval", reason or f"{change} has no approved interval.", (MANAGER,))]
+    ahead = begin if begin and now < begin else None
+    return [Blocker("outside_approved_interval", reason or f"{change} has no approved interval.", (MANAGER,), ahead)]
 
 
 def change_reviewed(change: ChangeRequest, *, now: datetime) -> Sequence[Blocker]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from approvals import gates as approvals
 from approvals.models import ChangeRequest
 from approvals.queries import sign_off_blockers
 from deployments import queries
-from deployments.models import Deployment, DeploymentPlan, DeploymentTask
+from deployments.models import Deployment, DeploymentPlan, DeploymentTask, WindowOverride
 from deployments.policies import moment
 from releasemgmt.accounts.models import Role
-from releasemgmt.catalog.models import Tier
+from releasemgmt.catalog.models import Environment, Tier
 from releasemgmt.releases.models import Release
 from releasemgmt.releases.queries import blocking_defects
+from releasemgmt.workflow.commands import while_reading
 from releasemgmt.workflow.gates import Blocker
 
 MANAGER, DEPLOYER, CHAIR = Role.RELEASE_MANAGER.value, Role.DEPLOYER.value, Role.CAB_CHAIR.value
@@ -96,7 +98,7 @@ def changes_ready(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
     if not plan.environment.is_production:
         return []
     found = []
-    for change in plan.release.changes.order_by("pk"):
+    for change in while_reading(("changes", plan.release.pk), lambda: list(plan.release.changes.order_by("pk"))):
         if change.state not in CHANGE_UNDER_WAY:
             reason = f"{change} of the release is {_words(change)}, not scheduled."
             found.append(Blocker("change_not_scheduled", reason, (MANAGER,)))
@@ -117,9 +119,33 @@ def window_open(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
         Blocker(code, f"{plan.environment} at {moment(at)}: {reason}{when}", (CHAIR,), opens)
         for code, reason in found.verdict.closed_by
     ]
-    return blockers + [
+    return blockers + _past(found.spent, at)
+
+
+def promoted(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """Where the product asks for it, the same builds have run, and soaked, in the environment before it."""
+    found = queries.promotion(plan.release, plan.environment, at=now)
+    if found.is_open:
+        return []
+    return [_unproven(plan, found.source, each) for each in found.unproven] + _past(found.spent, now)
+
+
+def _unproven(plan: DeploymentPlan, source: Environment | None, lack: queries.Unproven) -> Blocker:
+    if lack.since is None:
+        reason = f"The build of {lack.component} has not run in {source}; deploy {plan.release} there first."
+        return Blocker("not_promoted", reason, (DEPLOYER, CHAIR))
+    minutes = plan.release.product.soak_minutes
+    if lack.soaked_at is None:
+        reason = f"The build of {lack.component} was replaced in {source} within {minutes} minutes; deploy it again."
+        return Blocker("not_soaked", reason, (DEPLOYER, CHAIR))
+    reason = f"The build of {lack.component} soaks in {source} for {minutes} minutes, until {moment(lack.soaked_at)}."
+    return Blocker("not_soaked", reason, (CHAIR,), lack.soaked_at)
+
+
+def _past(spent: Iterable[WindowOverride], at: datetime) -> list[Blocker]:
+    return [
         Blocker(f"override_{override.standing(at)}", f"{override} {PAST[override.standing(at)]}.", (CHAIR,))
-        for override in found.spent
+        for override in spent
     ]
 
 

@@ -348,6 +348,7 @@ WORKFLOW_GATES: dict[str, list[str]] = {
         "deployments.gates.line_runs",
         "deployments.gates.window_open",
         "deployments.gates.backout_fits",
+        "deployments.gates.promoted",
         "deployments.gates.environment_free",
     ],
     "deployments.DeploymentPlan.succeed": ["deployments.gates.tasks_done"],

@@ -132,12 +132,16 @@ class VerdictAnswer(serializers.Serializer[Any]):
 
 
 class ReadinessAnswer(serializers.Serializer[Any]):
-    """Whether a plan could start there and then."""
+    """Whether a plan could start there and then, and the earliest instant from then on at which no clock forbids it.
+
+    `earliest_start` looks at windows, freezes, approved intervals and soaks; null where one of them needs a person.
+    """
 
     release = serializers.CharField()
     environment = serializers.CharField()
     at = InstantField()
     ready = serializers.BooleanField()
+    earliest_start = InstantField(allow_null=True)
     gates = VerdictAnswer(many=True)
 
 
@@ -171,15 +175,16 @@ class OutlookView(View):
     def readiness(self, request: Request, number: str) -> Response:
         release = self.get_object()
         asked = {"at": timezone.now()} | ReadinessAsked.of(self)
-        verdicts = queries.readiness(release, **asked)
+        found = queries.readiness(release, **asked)
         return Response(
             ReadinessAnswer(
                 {
                     "release": release.number,
                     "environment": asked["environment"].key,
                     "at": asked["at"],
-                    "ready": all(verdict.is_open for verdict in verdicts),
-                    "gates": verdicts,
+                    "ready": found.is_ready,
+                    "earliest_start": found.earliest_start,
+                    "gates": found.verdicts,
                 }
             ).data
         )

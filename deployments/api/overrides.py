@@ -28,6 +28,7 @@ class OverrideEdit(StrictSerializer):
     """What PATCH takes, as long as nobody has decided."""
 
     windows = serializers.ListField(child=WindowField(), max_length=50, required=False)
+    skips_promotion = serializers.BooleanField(required=False)
     reason = serializers.CharField(max_length=TEXT, required=False)
     expires_at = InstantField(required=False)
     uses = serializers.IntegerField(min_value=1, max_value=MOST_USES, required=False)
@@ -38,7 +39,7 @@ class OverrideCreate(OverrideEdit):
 
     release = ReleaseField()
     environment = EnvironmentField()
-    windows = serializers.ListField(child=WindowField(), max_length=50)
+    windows = serializers.ListField(child=WindowField(), max_length=50, default=list)
     reason = serializers.CharField(max_length=TEXT)
     expires_at = InstantField()
 
@@ -60,6 +61,7 @@ class OverrideAnswer(serializers.Serializer[Any]):
     release = serializers.CharField(source="release.number")
     environment = serializers.CharField(source="environment.key")
     windows = serializers.SerializerMethodField()
+    skips_promotion = serializers.BooleanField()
     reason = serializers.CharField()
     uses = serializers.IntegerField()
     used = serializers.IntegerField()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from deployments.models import DeploymentPlan, Window, WindowOverride
-from deployments.queries import clearance
+from deployments.queries import clearance, promotion
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Environment
@@ -20,7 +20,7 @@ State = WindowOverride.State
 LONGEST = timedelta(days=31)
 
 
-def request_override(
+def request_override(  # noqa: PLR0913 - what an override is
     *,
     release: Release,
     environment: Environment,
@@ -30,14 +30,16 @@ def request_override(
     actor: User,
     now: datetime,
     uses: int = 1,
+    skips_promotion: bool = False,
 ) -> WindowOverride:
-    """Ask that a release may start in an environment in spite of these windows."""
+    """Ask that a release may start in an environment in spite of these windows, or of the promotion path."""
     with command():
         release = lock(release)
         permit(actor, release, roles.request_windows, to=f"ask for an override for {release}")
         override = WindowOverride(
             release=release,
             environment=environment,
+            skips_promotion=skips_promotion,
             reason=reason,
             uses=uses,
             expires_at=expires_at,
@@ -54,7 +56,7 @@ def request_override(
 def edit_override(
     override: WindowOverride, *, changes: Mapping[str, Any], actor: User, now: datetime
 ) -> WindowOverride:
-    """Change what is asked for (`windows`, `reason`, `expires_at`, `uses`), as long as nobody has decided."""
+    """Change what is asked for (`windows`, `reason`, `expires_at` …), as long as nobody has decided."""
     with command():
         override = _locked(override)
         permit(actor, override.release, roles.request_windows, to="edit it")
@@ -123,11 +125,11 @@ DECISIONS = {"approve": approve_override, "decline": decline_override, "withdraw
 
 
 def use_override(plan: DeploymentPlan, *, actor: User, now: datetime, on_behalf_of: User | None = None) -> None:
-    """Note that a start needed an override, if it did, in the transaction of the start; the release is locked."""
-    if not plan.environment.change_controlled:
-        return
-    override = clearance(plan.release, plan.environment, at=now).override
-    if override is not None:
+    """Note that a start needed overrides, if it did, in the transaction of the start; the release is locked."""
+    found = [promotion(plan.release, plan.environment, at=now).override]
+    if plan.environment.change_controlled:
+        found.append(clearance(plan.release, plan.environment, at=now).override)
+    for override in {override.pk: override for override in found if override}.values():
         override.used += 1
         override.save(update_fields=["used"])
         facts = {"override": override.pk, "use": override.used, "uses": override.uses, "plan": plan.number}
@@ -143,8 +145,10 @@ def _check(override: WindowOverride, windows: Collection[Window], *, now: dateti
     if not now < override.expires_at <= now + LONGEST:
         errors["expires_at"] = f"Name an instant within the next {LONGEST.days} days."
     over = set(Window.objects.over(environment, release.product).in_force())
-    if not windows:
-        errors["windows"] = "Name the windows that it is about."
+    if override.skips_promotion and not release.product.promotion_required:
+        errors["skips_promotion"] = f"{release.product} asks for no promotion, so there is none to skip."
+    if not windows and not override.skips_promotion:
+        errors["windows"] = "Name the windows that it is about, or skip the promotion."
     elif strange := [str(window) for window in windows if window not in over]:
         errors["windows"] = f"{', '.join(strange)} is not in force for {release.product} in {environment}."
     if errors:
@@ -154,6 +158,8 @@ def _check(override: WindowOverride, windows: Collection[Window], *, now: dateti
 def _check_decides(override: WindowOverride, actor: User) -> None:
     if actor.pk == override.requested_by_id:
         raise NotPermitted("You asked for it yourself, so another person decides.")
+    if override.skips_promotion:
+        permit(actor, override.release, roles.run_windows, to="decide about skipping the promotion")
     for window in override.windows.select_related("product"):
         permit(actor, window, roles.run_windows, to=f"decide about an override of {window}")
 
@@ -176,11 +182,16 @@ def _locked(override: WindowOverride) -> WindowOverride:
     return override
 
 
+def _leaves_out(override: WindowOverride) -> list[str]:
+    promotion = ["the promotion path"] if override.skips_promotion else []
+    return [*(window.number for window in override.windows.order_by("pk")), *promotion]
+
+
 def _facts(override: WindowOverride) -> dict[str, Any]:
     return {
         "override": override.pk,
         "environment": override.environment.key,
-        "windows": [window.number for window in override.windows.order_by("pk")],
+        "windows": _leaves_out(override),
         "reason": override.reason,
         "uses": override.uses,
         "expires_at": override.expires_at,

@@ -33,7 +33,9 @@ class OverrideQuerySet(models.QuerySet["WindowOverride"]):
 
 
 class WindowOverride(models.Model):
-    """Leave to start a release in an environment in spite of certain windows, for so many starts and so long.
+    """Leave to start a release in an environment in spite of certain windows, or past the promotion path.
+
+    It is for so many starts and so long.
 
     It is asked for by one person and approved by another; each use stands on the stream of its release.
     """
@@ -47,6 +49,8 @@ class WindowOverride(models.Model):
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="window_overrides")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="+")
     windows: models.ManyToManyField[Window, Any] = models.ManyToManyField(Window, related_name="overrides")
+    #: Whether it also lets through what has not run, or not long enough, in the environment before.
+    skips_promotion = models.BooleanField(default=False, db_default=False)
     reason = models.TextField()
     uses = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1), MaxValueValidator(MOST_USES)])
     used = models.PositiveSmallIntegerField(default=0, editable=False)

@@ -1,6 +1,15 @@
 """Reading deployments: what is where, what a start would mean, and whom a plan concerns."""
 
-from deployments.queries.outlook import Comparison, Replacement, Verdict, comparison, readiness, risk_facts
+from deployments.queries.outlook import (
+    Comparison,
+    Readiness,
+    Replacement,
+    Verdict,
+    comparison,
+    earliest_start,
+    readiness,
+    risk_facts,
+)
 from deployments.queries.places import Place, covering, last_seen, ran_before, running_in, what_is_where
 from deployments.queries.plans import (
     deployers,
@@ -12,6 +21,7 @@ from deployments.queries.plans import (
     ticked_last_by,
     whose_turn_it_is,
 )
+from deployments.queries.promotion import Promotion, Unproven, promotion, source_of
 from deployments.queries.record import track_record
 from deployments.queries.schedule import LONGEST, Entry, Page, schedule
 from deployments.queries.windows import (
@@ -31,18 +41,23 @@ __all__ = [
     "Entry",
     "Page",
     "Place",
+    "Promotion",
+    "Readiness",
     "Replacement",
+    "Unproven",
     "Verdict",
     "clearance",
     "comparison",
     "covering",
     "deployers",
+    "earliest_start",
     "judge",
     "last_seen",
     "line_stops",
     "planned_start",
     "planners",
     "plans_of",
+    "promotion",
     "ran_before",
     "readiness",
     "risk_facts",
@@ -50,6 +65,7 @@ __all__ = [
     "running_in",
     "schedule",
     "scheduled_by",
+    "source_of",
     "ticked_last_by",
     "times_ahead",
     "track_record",

@@ -132,16 +132,59 @@ class Verdict:
         return not self.blockers
 
 
-def readiness(release: Release, environment: Environment, *, at: datetime) -> list[Verdict]:
+#: The gates that time alone opens and closes.
+CLOCKED = ("deployments.gates.changes_ready", "deployments.gates.window_open", "deployments.gates.promoted")
+#: How often the earliest start is put off by one of them before the search ends.
+MOST_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Every gate of a start at an instant, and the first one from then on at which no clock forbids it.
+
+    `earliest_start` is None where nobody knows when: windows are laid out for about a year ahead, and a closed one may
+    need a person. What else keeps it from starting, whatever the time, are the other verdicts.
+    """
+
+    verdicts: Sequence[Verdict]
+    earliest_start: datetime | None
+
+    @property
+    def is_ready(self) -> bool:
+        return all(verdict.is_open for verdict in self.verdicts)
+
+
+def readiness(release: Release, environment: Environment, *, at: datetime) -> Readiness:
     """Every gate of a start at that instant, as a scheduled plan would meet it, without there being one."""
-    start = DeploymentPlan(
-        release=release,
-        environment=environment,
-        planned_start=at,
-        latest_start=at,
-        state=DeploymentPlan.State.SCHEDULED,
-    )
-    return [
+    found = answers(_start(release, environment, at), "start", now=at)
+    verdicts = [
         Verdict(path.rpartition(".")[2], (inspect.getdoc(import_string(path)) or path).splitlines()[0], blockers)
-        for path, blockers in answers(start, "start", now=at)
+        for path, blockers in found
     ]
+    closed = [blocker for path, blockers in found if path in CLOCKED for blocker in blockers]
+    return Readiness(verdicts, _earliest(release, environment, at, closed))
+
+
+def earliest_start(release: Release, environment: Environment, *, at: datetime) -> datetime | None:
+    """The first instant from then on at which no clock forbids a start, as in `Readiness`."""
+    found = answers(_start(release, environment, at), "start", now=at, only=CLOCKED)
+    return _earliest(release, environment, at, [blocker for _path, blockers in found for blocker in blockers])
+
+
+def _start(release: Release, environment: Environment, at: datetime) -> DeploymentPlan:
+    state = DeploymentPlan.State.SCHEDULED
+    return DeploymentPlan(release=release, environment=environment, planned_start=at, latest_start=at, state=state)
+
+
+def _earliest(release: Release, environment: Environment, at: datetime, closed: Sequence[Blocker]) -> datetime | None:
+    """From instant to instant at which something opens, until nothing is closed."""
+    for _ in range(MOST_TRIES):
+        if not closed:
+            return at
+        openings = [blocker.next_open for blocker in closed]
+        if None in openings:
+            return None
+        at = max(filter(None, openings))
+        found = answers(_start(release, environment, at), "start", now=at, only=CLOCKED)
+        closed = [blocker for _path, blockers in found for blocker in blockers]
+    return None

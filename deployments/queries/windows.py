@@ -12,7 +12,7 @@ from deployments.models import LineStop, Occurrence, Window, WindowOverride
 from deployments.policies import Span, Verdict
 from releasemgmt.catalog.models import Environment, Product
 from releasemgmt.releases.models import Release
-from releasemgmt.workflow.commands import once
+from releasemgmt.workflow.commands import once, while_reading
 
 #: How far is looked at first: mostly the next opening and closing are within it.
 NEAR = timedelta(days=35)
@@ -35,7 +35,15 @@ class Clearance:
 
 def windows_over(environment: Environment, product: Product | None) -> list[Window]:
     """The windows that count for a product in an environment; one statement."""
-    return list(Window.objects.in_force().over(environment, product).order_by("pk"))
+    in_force = Window.objects.in_force().over(environment, product).order_by("pk")
+    return while_reading(("windows", environment.pk, product.pk if product else None), lambda: list(in_force))
+
+
+def approved_overrides(release: Release, environment: Environment) -> list[WindowOverride]:
+    """What was ever let through of a release in an environment, what expires first before; two statements."""
+    given = release.window_overrides.filter(environment=environment, state=WindowOverride.State.APPROVED)
+    given = given.prefetch_related("windows").order_by("expires_at", "pk")
+    return while_reading(("overrides", release.pk, environment.pk), lambda: list(given))
 
 
 def window_verdict(environment: Environment, product: Product | None, *, at: datetime) -> Verdict:
@@ -56,9 +64,8 @@ def _clearance(release: Release, environment: Environment, at: datetime) -> Clea
     found = judge(windows, at)
     if found.is_open:
         return Clearance(found)
-    given = release.window_overrides.filter(environment=environment, state=WindowOverride.State.APPROVED)
     spent = []
-    for override in given.prefetch_related("windows").order_by("expires_at", "pk"):
+    for override in approved_overrides(release, environment):
         left_out = set(override.windows.all())
         without = judge([window for window in windows if window not in left_out], at)
         if without.is_open and override.standing(at) == WindowOverride.State.APPROVED:

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Team
 from releasemgmt.catalog import commands, policies
-from releasemgmt.catalog.models import DocumentKind, Environment, Product, ReleaseModel, Tier
+from releasemgmt.catalog.models import LONGEST_SOAK_MINUTES, DocumentKind, Environment, Product, ReleaseModel, Tier
 from releasemgmt.web.api import InstantField, RecordSerializer, RecordViewSet, StrictSerializer
 
 
@@ -58,6 +58,8 @@ class ProductEdit(StrictSerializer):
     repository_url = serializers.URLField(max_length=500, required=False, allow_blank=True)
     default_model = serializers.CharField(max_length=40, required=False)
     environments = serializers.ListField(child=serializers.CharField(max_length=40), max_length=100, required=False)
+    promotion_required = serializers.BooleanField(required=False)
+    soak_minutes = serializers.IntegerField(min_value=0, max_value=LONGEST_SOAK_MINUTES, required=False)
 
 
 class ProductCreate(ProductEdit):
@@ -78,6 +80,8 @@ class ProductAnswer(RecordSerializer):
     repository_url = serializers.CharField()
     default_model = serializers.CharField(source="default_model.number")
     environments = serializers.SerializerMethodField()
+    promotion_required = serializers.BooleanField()
+    soak_minutes = serializers.IntegerField()
 
     def get_environments(self, product: Product) -> list[str]:
         return [environment.key for environment in product.environments.all()]

@@ -70,7 +70,7 @@ def edit_environment(environment: Environment, *, changes: Mapping[str, Any], ac
         return environment
 
 
-def create_product(
+def create_product(  # noqa: PLR0913 - what a product is
     *,
     key: str,
     name: str,
@@ -80,6 +80,8 @@ def create_product(
     environments: Sequence[Environment] | None = None,
     time_zone: str = "UTC",
     repository_url: str = "",
+    promotion_required: bool = False,
+    soak_minutes: int = 0,
 ) -> Product:
     """A new product; without a word it uses every environment and the model *normal*.
 
@@ -88,7 +90,14 @@ def create_product(
     with command():
         model = default_model or ReleaseModel.objects.filter(key="normal").latest("version")
         product = Product(
-            key=key, name=name, team=team, default_model=model, time_zone=time_zone, repository_url=repository_url
+            key=key,
+            name=name,
+            team=team,
+            default_model=model,
+            time_zone=time_zone,
+            repository_url=repository_url,
+            promotion_required=promotion_required,
+            soak_minutes=soak_minutes,
         )
         permit(actor, product, roles.administrate_or_system, to="create products")
         validate(product)

@@ -126,6 +126,10 @@ class ReleaseModel(Aggregate):
         return [entry["kind"] for entry in self.documents if entry["origin"] == "inherited"]
 
 
+#: Thirty days.
+LONGEST_SOAK_MINUTES = 30 * 24 * 60
+
+
 class Product(Aggregate):
     """What a team builds, releases and runs."""
 
@@ -136,8 +140,15 @@ class Product(Aggregate):
     repository_url = models.URLField(max_length=500, blank=True)
     default_model = models.ForeignKey(ReleaseModel, on_delete=models.PROTECT, related_name="+")
     environments = models.ManyToManyField(Environment, related_name="products", blank=True)
+    #: Whether what starts in an environment must have run in the next lower-ranked one that the product uses.
+    promotion_required = models.BooleanField(default=False, db_default=False)
+    #: How long it must have run there.
+    soak_minutes = models.PositiveIntegerField(
+        default=0, db_default=0, validators=[MaxValueValidator(LONGEST_SOAK_MINUTES)]
+    )
 
     class Meta:
+        constraints = [models.CheckConstraint(condition=Q(soak_minutes__lte=LONGEST_SOAK_MINUTES), name="a_soak_ends")]
         ordering = ["key"]
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -46,10 +46,12 @@ def blockers(obj: StatefulModel, transition: str, *, now: datetime) -> list[Bloc
     return [blocker for _path, found in answers(obj, transition, now=now) for blocker in found]
 
 
-def answers(obj: StatefulModel, transition: str, *, now: datetime) -> list[tuple[str, Sequence[Blocker]]]:
-    """Each gate of the transition, by its path in settings, with what it answers at `now`."""
+def answers(
+    obj: StatefulModel, transition: str, *, now: datetime, only: Collection[str] | None = None
+) -> list[tuple[str, Sequence[Blocker]]]:
+    """Each gate of the transition, by its path in settings, or those of `only`, with what it answers at `now`."""
     paths = settings.WORKFLOW_GATES.get(key(type(obj), transition), ())
-    return [(path, _ask(path, obj, now)) for path in paths]
+    return [(path, _ask(path, obj, now)) for path in paths if only is None or path in only]
 
 
 def _ask(path: str, obj: StatefulModel, now: datetime) -> Sequence[Blocker]:

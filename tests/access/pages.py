@@ -86,7 +86,7 @@ def edited_release(side: Side) -> dict[str, Any]:
 
 
 def edited_product(side: Side) -> dict[str, Any]:
-    return {**named(side), "environments": [each.pk for each in side.product.environments.all()]}
+    return {**named(side), "soak_minutes": 0, "environments": [each.pk for each in side.product.environments.all()]}
 
 
 def same_builds(side: Side) -> dict[str, Any]:
@@ -270,7 +270,7 @@ PAGES: dict[str, Page] = {
     "catalog/environment/<pk>/change/comment/": OPEN_COMMENT,
     "catalog/product/": listed(),
     "catalog/product/add/": add(
-        ADMINISTRATE, lambda side: {"key": "new", "name": "New", "team": side.team.pk, "time_zone": "UTC"}
+        ADMINISTRATE, lambda side: {"key": "new", "name": "New", "team": side.team.pk, "time_zone": "UTC", "soak_minutes": 0}
     ),
     "catalog/product/<object_id>/change/": Page(),
     "catalog/product/<pk>/change/edit/": form(ADMINISTRATE, edited_product),

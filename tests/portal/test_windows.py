@@ -114,3 +114,12 @@ def test_a_list_asks_as_much_for_many_as_for_few(desk: Client, shop: Shop) -> No
     for begin in range(1, 9):
         freeze(shop, begin)
     assert statements() == few
+
+
+def test_the_page_of_a_plan_says_from_when_it_may_start(desk: Client, shop: Shop) -> None:
+    plan = shop.scheduled(shop.release("1.0"), latest_start=NOW + timedelta(days=1))
+    page = reverse("admin:deployments_deploymentplan_change", args=[plan.pk])
+    assert "May start from" not in desk.get(page).content.decode()
+    freeze(shop, 0, 9)
+    shown = desk.get(page).content.decode()
+    assert "May start from" in shown and "18:00" in shown

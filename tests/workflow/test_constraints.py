@@ -88,6 +88,7 @@ BREAKS: Mapping[str, Mapping[str, Any]] = {
     "next_attempt_iff_pending": {"next_attempt_at": None},
     "only_inbox_is_read": {"channel": "email", "read_at": NOW},
     "a_pre_approval_ends": {"pre_approval_days": 367},
+    "a_soak_ends": {"soak_minutes": 43_201},
     "fail_rate_ceiling_in_percent": {"fail_rate_ceiling": 0},
     "component_has_a_key": {"key": ""},
 }

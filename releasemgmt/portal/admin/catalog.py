@@ -16,8 +16,8 @@ from deployments.models import Deployment, Observation
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog import commands
-from releasemgmt.catalog.models import DocumentKind, Environment, Product, ReleaseModel, Tier
-from releasemgmt.portal.admin.forms import OwnTeams, VoidingForm, offer, text, visible_teams
+from releasemgmt.catalog.models import LONGEST_SOAK_MINUTES, DocumentKind, Environment, Product, ReleaseModel, Tier
+from releasemgmt.portal.admin.forms import OwnTeams, VoidingForm, offer, span, text, visible_teams
 from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt
 from releasemgmt.workflow.models import Aggregate
 
@@ -56,6 +56,16 @@ class ProductEditForm(forms.Form):
     )
     environments = forms.ModelMultipleChoiceField(
         Environment.objects.all(), required=False, help_text="None chosen on a new product means all."
+    )
+    promotion_required = forms.BooleanField(
+        required=False, help_text="What starts in an environment must have run in the one before it."
+    )
+    soak_minutes = forms.IntegerField(
+        min_value=0,
+        max_value=LONGEST_SOAK_MINUTES,
+        initial=0,
+        label="Minutes of soak",
+        help_text="How long it must have run there.",
     )
 
 
@@ -159,6 +169,7 @@ class ProductAdmin(RecordAdmin):
             ("Default model", obj.default_model),
             ("Repository", obj.repository_url),
             ("Time zone", obj.time_zone),
+            ("Promotion", _promotion(obj)),
         ]
 
     def panels(self, request: HttpRequest, obj: Product) -> dict[str, Any]:
@@ -209,3 +220,10 @@ class ProductAdmin(RecordAdmin):
                 return HttpResponseRedirect(self.address(product))
         title = f"New component of {product}"
         return self.form_page(request, form, title=title, button="Create", record=product)
+
+
+def _promotion(product: Product) -> str:
+    """What the promotion path asks for, in words."""
+    if not product.promotion_required:
+        return "not asked for"
+    return f"after {span(product.soak_minutes)} in the environment before" if product.soak_minutes else "asked for"

@@ -18,6 +18,7 @@ from approvals.queries import conditions_of
 from deployments import commands
 from deployments.commands.tasks import may_work_on
 from deployments.models import DeploymentPlan, DeploymentTask
+from deployments.queries import earliest_start
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Environment
@@ -50,6 +51,9 @@ class PlanForm(PlanEditForm):
     def choose(self, user: User, record: Any) -> None:
         rows = Release.objects.visible_to(user).exclude(state__in=["closed", "cancelled"]).select_related("product")
         offer(self, "release", rows.order_by("-pk"), lambda release: f"{release} {release.alias}")
+
+
+BEFORE_START = (DeploymentPlan.State.DRAFT, DeploymentPlan.State.READY, DeploymentPlan.State.SCHEDULED)
 
 
 @admin.register(DeploymentPlan)
@@ -112,6 +116,7 @@ class PlanAdmin(RecordAdmin):
             ("Environment", obj.environment),
             ("Planned start", obj.planned_start),
             ("Latest start", obj.latest_start),
+            *_opening(obj),
             ("Starts by itself", "yes" if obj.autostart else "no"),
             ("Backout", f"{obj.backout_minutes} minutes" if obj.backout_minutes else None),
             ("Planned by", obj.created_by),
@@ -152,6 +157,15 @@ class PlanAdmin(RecordAdmin):
         call = partial(act, found, actor=actor_of(request), now=timezone.now(), **fields)
         attempt(request, call, done=f"“{found}”: {step}.")
         return HttpResponseRedirect(self.address(plan))
+
+
+def _opening(plan: DeploymentPlan) -> list[tuple[str, Any]]:
+    """From when windows, freezes, approved intervals and soaks let a plan start that has not, if not now."""
+    if plan.state not in BEFORE_START:
+        return []
+    now = timezone.now()
+    earliest = earliest_start(plan.release, plan.environment, at=now)
+    return [("May start from", earliest)] if earliest and earliest > now else []
 
 
 def _titles(text: str) -> list[str]:
