@@ -32,7 +32,7 @@ TABLE = {
     "run_boards": {"cab_chair"},
     "run_windows": {"cab_chair"},
     "request_windows": {"release_manager", "deployer"},
-    "stop_line": {"release_manager", "deployer", "cab_chair"},
+    "stop_line": {"release_manager", "deployer", "cab_chair", "system"},
     "ask_pre_approval": {"release_manager", "administrator"},
     "propose_policies": {"administrator", "system"},
     "administrate_or_system": {"administrator", "system"},

@@ -81,7 +81,7 @@ run_boards = any_of(Role.CAB_CHAIR, action="Boards, who sits on them, their meet
 run_windows = any_of(Role.CAB_CHAIR, action="Windows and freezes: make, edit, approve, end; approve overrides")
 request_windows = any_of(MANAGER, DEPLOYER, action="Request a freeze, or an override of windows")
 stop_line = any_of(
-    MANAGER, DEPLOYER, Role.CAB_CHAIR, action="Stop the line; agree to go on after a stop by somebody else"
+    MANAGER, DEPLOYER, Role.CAB_CHAIR, system=True, action="Stop the line; agree to go on after a stop by somebody else"
 )
 #: Auditors change nothing, administrators don't deploy.
 team_members = any_of(

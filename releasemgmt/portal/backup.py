@@ -26,7 +26,10 @@ from django.db import connection, models
 from django.db.backends.utils import CursorWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
+from deployments.commands import stop_line
 from releasemgmt.accounts.commands import system
+from releasemgmt.accounts.models import User
+from releasemgmt.catalog.models import Product
 from releasemgmt.workflow import queries, triggers
 from releasemgmt.workflow.commands import command, lock, record
 from releasemgmt.workflow.models import Event
@@ -81,7 +84,8 @@ def write(path: Path, *, now: datetime) -> Summary:
 def restore(path: Path, *, now: datetime) -> Summary:
     """Fill a migrated database in which nothing has happened yet: with all of the file or, as it was, with nothing.
 
-    An event on the system's stream says what was restored.
+    An event on the system's stream says what was restored. The line is stopped for every product, so that nothing runs
+    twice.
     """
     if Event.objects.exists():
         raise Unusable("This database is in use. Create a new one, run migrate there, and restore into that.")
@@ -97,7 +101,15 @@ def restore(path: Path, *, now: datetime) -> Summary:
         summary = Summary(header["made_at"], rows, Event.objects.count())
         keeper = lock(system())
         record(keeper, "portal.backup.restore", actor=keeper, data=asdict(summary))
+        _stop_the_line(header["made_at"], actor=keeper, now=now)
     return summary
+
+
+def _stop_the_line(made_at: str, *, actor: User, now: datetime) -> None:
+    """Let nothing start that may have run since the backup was made, until people of each product have looked."""
+    reason = f"Restored from a backup of {made_at}: see what ran since, report it, then agree to go on."
+    for product in Product.objects.order_by("pk"):
+        stop_line(product=product, environment=None, reason=reason, actor=actor, now=now)
 
 
 def _write(file: IO[str], now: datetime) -> Summary:

@@ -270,7 +270,8 @@ PAGES: dict[str, Page] = {
     "catalog/environment/<pk>/change/comment/": OPEN_COMMENT,
     "catalog/product/": listed(),
     "catalog/product/add/": add(
-        ADMINISTRATE, lambda side: {"key": "new", "name": "New", "team": side.team.pk, "time_zone": "UTC", "soak_minutes": 0}
+        ADMINISTRATE,
+        lambda side: {"key": "new", "name": "New", "team": side.team.pk, "time_zone": "UTC", "soak_minutes": 0},
     ),
     "catalog/product/<object_id>/change/": Page(),
     "catalog/product/<pk>/change/edit/": form(ADMINISTRATE, edited_product),

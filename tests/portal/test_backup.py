@@ -20,21 +20,27 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import override_settings
 
+from deployments import queries
+from deployments.commands import agree_to_resume
+from deployments.models import LineStop
 from releasemgmt.accounts.models import User
+from releasemgmt.catalog.models import Product
 from releasemgmt.portal import backup
 from releasemgmt.workflow.models import Event
 from tests.access.world import World
-from tests.factories import TeamFactory, UserFactory
+from tests.factories import EnvironmentFactory, ProductFactory, TeamFactory, UserFactory, someone
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parents[2]
-HEADS = {"workflow_event", "workflow_pending", "accounts_user"}  # what the event of the restore is written to
+#: What the events of the restore are written to, and the line that it stops.
+HEADS = {"workflow_event", "workflow_pending", "accounts_user", "catalog_product", "deployments_linestop"}
+RESTORING = {"portal.backup.restore", "deployments.line.stop"}
 
 
 @pytest.fixture
 def file(tmp_path: Path, now: datetime) -> Path:
     """A backup of a small world."""
-    TeamFactory(key="shop", name="Läden “A”")
+    ProductFactory(key="shop", team=TeamFactory(key="shop", name="Läden “A”"))
     path = tmp_path / "backup.gz"
     backup.write(path, now=now)
     return path
@@ -102,8 +108,11 @@ def test_a_new_database_holds_every_row_of_the_backup(elsewhere: dict[str, str],
     assert {table: there[table] for table in before.keys() - HEADS} == {
         table: before[table] for table in before.keys() - HEADS
     }
-    assert there["workflow_event"][:-1] == before["workflow_event"]
-    assert "portal.backup.restore" in there["workflow_event"][-1]
+    known = len(before["workflow_event"])
+    assert there["workflow_event"][:known] == before["workflow_event"]
+    new = there["workflow_event"][known:]
+    assert all(any(kind in row for kind in RESTORING) for row in new)
+    assert all(any(kind in row for row in new) for kind in RESTORING)
 
 
 def test_what_sqlite_wrote_postgresql_goes_on_with(
@@ -129,6 +138,20 @@ def test_a_restore_is_an_event_of_the_system(file: Path, now: datetime) -> None:
     assert event.actor.kind == User.Kind.SYSTEM
     assert event.data["rows"] == summary.rows
     assert event.data["made_at"] == now.isoformat()
+
+
+def test_after_a_restore_nothing_starts_until_people_agree(file: Path, now: datetime, settings: Any) -> None:
+    settings.WORKFLOW_GATES = {"deployments.DeploymentPlan.start": ["deployments.gates.line_runs"]}
+    settings.RISK_FACTS = []
+    backup.restore(file, now=now)
+    product = Product.objects.get()
+    stop = LineStop.objects.get()
+    assert (stop.product, stop.environment, stop.stopped_by.kind) == (product, None, User.Kind.SYSTEM)
+    assert now.isoformat() in stop.reason
+    assert queries.line_stops(EnvironmentFactory(key="production"), product) == [stop]
+    for name in ("one", "two"):
+        agree_to_resume(stop, actor=someone("deployer", team=product.team, username=name), now=now)
+    assert LineStop.objects.standing().count() == 0
 
 
 def test_the_owner_alone_can_read_a_backup(file: Path) -> None:
