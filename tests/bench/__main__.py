@@ -26,7 +26,7 @@ import django
 
 django.setup()
 
-from tests.bench import limit, load, servers, statements, voting, world
+from tests.bench import limit, load, outlook, plans, servers, statements, voting, world
 
 ROUNDS, SECONDS = 3, 4.0
 FLOOR_PORT, PRODUCT_PORT = 8311, 8312
@@ -149,6 +149,11 @@ def main() -> None:
             figures = measure(place, votes, floor_token)
             times = pages(place)
             rss = servers.largest_worker_mib(product)
+        counts |= outlook.measure(place.manager)
+        times |= {
+            "1,000 plans due in one minute, all started by two workers": 1000
+            * plans.seconds_to_start(place.page.product.team)
+        }
         report(figures, times, counts, rss)
 
 
