@@ -202,7 +202,7 @@ def environment_free(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
 
 def environment_busy(plan: DeploymentPlan, *, by: Deployment | None = None) -> Blocker:
     """Says who holds the environment."""
-    who = f" {by.release} ({by.plan})" if by else " something else"
+    who = f" {by.release} ({by.plan or 'by a pipeline'})" if by else " something else"
     reason = f"{plan.release.product} is being deployed to {plan.environment}:{who}. Wait until that has ended."
     return Blocker("environment_busy", reason, (DEPLOYER,))
 
@@ -217,7 +217,9 @@ def no_production_deployment_running(release: Release, *, now: datetime) -> list
     """The release is not on its way into production at this moment."""
     running = release.deployments.running().filter(environment__tier=Tier.PRODUCTION)
     return [
-        Blocker("deployment_running", f"{each.plan} is deploying it to {each.environment} now.", (DEPLOYER,))
+        Blocker(
+            "deployment_running", f"{each.plan or 'A pipeline'} is deploying it to {each.environment} now.", (DEPLOYER,)
+        )
         for each in running.select_related("plan", "environment")
     ]
 

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,7 +23,7 @@ from releasemgmt.web.api import InstantField, StrictSerializer, View
 
 
 class DeploymentReport(StrictSerializer):
-    """A deployment that is over; `builds` are by default those of the release."""
+    """A deployment that is over, or that is to begin (`running`); `builds` are by default those of the release."""
 
     release = ReleaseField(required=False)
     environment = EnvironmentField()
@@ -71,8 +72,14 @@ class DeploymentFilters(django_filters.FilterSet):
     external_id = django_filters.CharFilter()
 
 
+class OutcomeBody(StrictSerializer):
+    """Why it ended so, if there is something to say."""
+
+    reason = serializers.CharField(max_length=5_000, required=False, allow_blank=True)
+
+
 class DeploymentViewSet(View):
-    """Deployments: by plans, and reported by pipelines when they are finished."""
+    """Deployments: by plans, and by pipelines, begun where the gates let them or reported when they are finished."""
 
     serializer_class = DeploymentAnswer
     filterset_class = DeploymentFilters
@@ -98,3 +105,11 @@ class DeploymentViewSet(View):
         report = {"finished_at": None} | self.body(DeploymentReport)
         deployment, new = commands.report_deployment(actor=self.actor, now=timezone.now(), **report)
         return Response(DeploymentAnswer(deployment).data, status=201 if new else 200)
+
+    @extend_schema(request=OutcomeBody, responses=DeploymentAnswer)
+    @action(detail=True, methods=["post"], url_path="transitions/(?P<end>succeed|fail|cancel)")
+    def end(self, request: Request, pk: str, end: str) -> Response:
+        found = get_object_or_404(self.get_queryset(), pk=pk)
+        said = self.body(OutcomeBody)
+        commands.end_deployment(found, status=commands.ENDS[end], actor=self.actor, now=timezone.now(), **said)
+        return self.retrieve(request, pk)

@@ -10,7 +10,7 @@ from deployments.commands.overrides import (
     withdraw_override,
 )
 from deployments.commands.plans import TaskDraft, create_plan, edit_plan
-from deployments.commands.reports import report_deployment
+from deployments.commands.reports import ENDS, end_deployment, report_deployment
 from deployments.commands.running import TRANSITIONS, fail, finish_plans, reschedule, start, start_due_plans
 from deployments.commands.stops import agree_to_resume, stop_line
 from deployments.commands.tasks import STEPS, fail_task, finish_task, retry_task, skip_task
@@ -24,6 +24,7 @@ from deployments.commands.windows import (
 
 __all__ = [
     "DECISIONS",
+    "ENDS",
     "STEPS",
     "TRANSITIONS",
     "TaskDraft",
@@ -36,6 +37,7 @@ __all__ = [
     "edit_override",
     "edit_plan",
     "edit_window",
+    "end_deployment",
     "fail",
     "fail_task",
     "finish_plans",

@@ -19,6 +19,14 @@ from releasemgmt.workflow.commands import fire, lock
 from releasemgmt.workflow.gates import blockers
 
 
+def conclude(deployment: Deployment, status: str, *, at: datetime) -> None:
+    """It is over: the environment is free, and where it succeeded its builds run there."""
+    deployment.status, deployment.finished_at = status, at
+    deployment.save(update_fields=["status", "finished_at"])
+    if status == Deployment.Status.SUCCEEDED:
+        deployment.deployed_builds.update(succeeded_at=at)
+
+
 def lock_changes(release: Release) -> None:
     """Lock the changes that ride with the release: they come before it in the order of locks."""
     for change in riding(release):

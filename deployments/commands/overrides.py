@@ -124,7 +124,9 @@ def withdraw_override(override: WindowOverride, *, actor: User, now: datetime) -
 DECISIONS = {"approve": approve_override, "decline": decline_override, "withdraw": withdraw_override}
 
 
-def use_override(plan: DeploymentPlan, *, actor: User, now: datetime, on_behalf_of: User | None = None) -> None:
+def use_override(
+    plan: DeploymentPlan, *, actor: User, now: datetime, on_behalf_of: User | None = None, what: str = ""
+) -> None:
     """Note that a start needed overrides, if it did, in the transaction of the start; the release is locked."""
     found = [promotion(plan.release, plan.environment, at=now).override]
     if plan.environment.change_controlled:
@@ -132,7 +134,7 @@ def use_override(plan: DeploymentPlan, *, actor: User, now: datetime, on_behalf_
     for override in {override.pk: override for override in found if override}.values():
         override.used += 1
         override.save(update_fields=["used"])
-        facts = {"override": override.pk, "use": override.used, "uses": override.uses, "plan": plan.number}
+        facts = {"override": override.pk, "use": override.used, "uses": override.uses, "plan": what or plan.number}
         record(plan.release, "deployments.override.use", actor=actor, on_behalf_of=on_behalf_of, data=facts)
 
 

@@ -1,11 +1,16 @@
-"""Deployments that pipelines did by themselves, reported once they are finished."""
+"""Deployments that pipelines do alone: begun where the gates of a start let them, or reported when finished."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
+from django.db import IntegrityError, transaction
+
+from approvals.queries import signed_off_by
 from deployments.commands.outcomes import (
+    conclude,
     finish_changes,
     implement_changes,
     leave_production,
@@ -13,14 +18,18 @@ from deployments.commands.outcomes import (
     reach_production,
     releases_in,
 )
-from deployments.models import DeployedBuild, Deployment
+from deployments.commands.overrides import use_override
+from deployments.gates import environment_busy, environment_free
+from deployments.models import DeployedBuild, Deployment, DeploymentPlan
+from deployments.models.plan import NotTheRequester
 from deployments.queries import covering, ran_before
 from releasemgmt.accounts import roles
-from releasemgmt.accounts.models import User
+from releasemgmt.accounts.models import Role, User
 from releasemgmt.catalog.models import Environment, Product
 from releasemgmt.releases.models import Build, Release
 from releasemgmt.workflow.commands import command, lock, permit, record
-from releasemgmt.workflow.errors import Conflict, Invalid
+from releasemgmt.workflow.errors import Blocked, Conflict, Invalid, WrongState
+from releasemgmt.workflow.gates import Blocker, blockers
 
 Status = Deployment.Status
 #: Releases whose content was accepted, whatever came of it.
@@ -34,6 +43,7 @@ ONCE_ACCEPTED = (
 FACTS = ("environment_id", "kind", "status", "started_at", "finished_at", "remediates_id")
 #: How far a pipeline's clock may be ahead of ours.
 CLOCK_SKEW = timedelta(minutes=5)
+NO_RELEASE = "No release has these builds: set them on one, and have it accepted where it is to reach production."
 
 
 def report_deployment(  # noqa: PLR0913 - a deployment's columns
@@ -50,9 +60,11 @@ def report_deployment(  # noqa: PLR0913 - a deployment's columns
     external_id: str = "",
     remediates: Deployment | None = None,
 ) -> tuple[Deployment, bool]:
-    """Record a deployment that is over; answers it and whether it is new. Evidence is not refused, it may be flagged.
+    """Record a deployment; answers it and whether it is new.
 
-    `builds` are what was deployed, by default those of `release`; they say which release it is, whatever was named.
+    One that is over is evidence: it is not refused, it may be flagged. One that is `running` begins: it takes the
+    environment if the gates of a start are open now, else it is Blocked. `builds` are what is deployed, by default
+    those of `release`; they say which release it is, whatever was named.
     """
     with command():
         builds = list(builds) or (list(release.builds.all()) if release else [])
@@ -76,7 +88,10 @@ def report_deployment(  # noqa: PLR0913 - a deployment's columns
         _lock(deployment, touched=before)
         if known := _known(deployment, builds):
             return known, False
-        _write(deployment, builds, actor=actor, now=now)
+        if status == Status.RUNNING:
+            _begin(deployment, builds, actor=actor, now=now)
+            return deployment, True
+        _write(deployment, builds, actor=actor)
         if environment.is_production and status == Status.SUCCEEDED:
             _follow(deployment, before=before, actor=actor, now=now)
         return deployment, True
@@ -94,21 +109,28 @@ def _product_of(builds: Sequence[Build], release: Release | None) -> Product:
 
 
 def _check(deployment: Deployment, builds: Sequence[Build], *, now: datetime) -> None:
-    errors = {}
-    if deployment.status == Status.RUNNING:
-        errors["status"] = "Report a deployment when it is finished: succeeded, failed or cancelled."
-    elif deployment.finished_at is None:
-        errors["finished_at"] = "Say when it ended."
-    elif deployment.finished_at < deployment.started_at:
-        errors["finished_at"] = "It ends before it starts."
-    elif deployment.finished_at > now + CLOCK_SKEW:
-        errors["finished_at"] = "It ends in the future."
+    check = _wrong_times_of_running if deployment.status == Status.RUNNING else _wrong_times
+    errors = check(deployment, now=now)
     if not deployment.product.environments.filter(pk=deployment.environment_id).exists():
         errors["environment"] = f"{deployment.product} does not use {deployment.environment}."
     if deployment.remediates and deployment.remediates.product_id != deployment.product_id:
         errors["remediates"] = "It belongs to another product."
     if errors:
         raise Invalid(errors)
+
+
+def _wrong_times(deployment: Deployment, *, now: datetime) -> dict[str, str]:
+    if deployment.finished_at is None:
+        return {"finished_at": "Say when it ended."}
+    if deployment.finished_at < deployment.started_at:
+        return {"finished_at": "It ends before it starts."}
+    return {"finished_at": "It ends in the future."} if deployment.finished_at > now + CLOCK_SKEW else {}
+
+
+def _wrong_times_of_running(deployment: Deployment, *, now: datetime) -> dict[str, str]:
+    if deployment.finished_at:
+        return {"finished_at": "It is running, so it has not ended."}
+    return {"started_at": "It starts in the future."} if deployment.started_at > now + CLOCK_SKEW else {}
 
 
 def _attribute(deployment: Deployment, builds: Sequence[Build], *, named: Release | None) -> None:
@@ -150,7 +172,76 @@ def _lock(deployment: Deployment, touched: Iterable[Release]) -> None:
     lock(deployment.product)
 
 
-def _write(deployment: Deployment, builds: Sequence[Build], *, actor: User, now: datetime) -> None:
+def _begin(deployment: Deployment, builds: Sequence[Build], *, actor: User, now: datetime) -> None:
+    """Take the environment, as a plan that starts now would; a rollback to what ran there only finds it free."""
+    start = _as_plan(deployment, now)
+    facts: dict[str, Any] = {}
+    if deployment.kind == Deployment.Kind.ROLLBACK and ran_before(deployment.environment, builds):
+        found: Sequence[Blocker] = environment_free(start, now=now)
+    elif deployment.release is None:
+        found = [Blocker("no_release", NO_RELEASE, (Role.RELEASE_MANAGER.value,))]
+    else:
+        permit(actor, start, NotTheRequester(roles.deploy), to="deploy it")
+        found = blockers(start, "start", now=now)
+        facts = signed_off_by(start.release, now=now) if start.environment.is_production and not found else {}
+    if found:
+        reasons = " ".join(blocker.reason for blocker in found)
+        raise Blocked(f"It may not go to {deployment.environment} now. {reasons}", blockers=found)
+    try:
+        with transaction.atomic():
+            _write(deployment, builds, actor=actor, facts=facts)
+    except IntegrityError as error:
+        busy = environment_busy(start)
+        raise Blocked(busy.reason, blockers=[busy]) from error
+    if deployment.kind != Deployment.Kind.ROLLBACK:
+        use_override(start, actor=actor, now=now, what=f"deployment {deployment.pk}")
+        if deployment.environment.is_production:
+            implement_changes(start.release, now=now, on_behalf_of=actor)
+
+
+def _as_plan(deployment: Deployment, now: datetime) -> DeploymentPlan:
+    """The plan whose start it would be."""
+    return DeploymentPlan(
+        release=lock(deployment.release) if deployment.release else Release(product=deployment.product),
+        environment=deployment.environment,
+        planned_start=now,
+        latest_start=now,
+        state=DeploymentPlan.State.SCHEDULED,
+    )
+
+
+def end_deployment(deployment: Deployment, *, status: str, actor: User, now: datetime, reason: str = "") -> Deployment:
+    """Say how a deployment that was reported as running has ended; one that has ended so already stays as it is."""
+    with command():
+        permit(actor, deployment.product, roles.deploy, to="end deployments")
+        back = deployment.kind == Deployment.Kind.ROLLBACK
+        before = releases_in(deployment.environment, deployment.product) if back else set()
+        _lock(deployment, touched=before)
+        deployment = Deployment.objects.select_related("product", "release", "environment", "plan").get(
+            pk=deployment.pk
+        )
+        if deployment.origin == Deployment.Origin.ENGINE:
+            raise WrongState(f"{deployment.plan} carries it out: its tasks end it.", allowed=[])
+        if deployment.status == status:
+            return deployment
+        if deployment.status != Status.RUNNING:
+            raise WrongState(f"It {deployment.status} already.", allowed=[])
+        conclude(deployment, status, at=max(now, deployment.started_at))
+        facts = {"deployment": deployment.pk, "environment": deployment.environment.key, "status": status}
+        stream = lock(deployment.release or deployment.product)
+        record(stream, "deployments.deployment.end", actor=actor, data={**facts, "reason": reason})
+        if deployment.environment.is_production and status == Status.SUCCEEDED:
+            _follow(deployment, before=before, actor=actor, now=now)
+        return deployment
+
+
+#: How a deployment ends, by the names that the API gives them.
+ENDS = {"succeed": Status.SUCCEEDED, "fail": Status.FAILED, "cancel": Status.CANCELLED}
+
+
+def _write(
+    deployment: Deployment, builds: Sequence[Build], *, actor: User, facts: Mapping[str, Any] | None = None
+) -> None:
     deployment.save(force_insert=True)
     succeeded_at = deployment.finished_at if deployment.status == Status.SUCCEEDED else None
     DeployedBuild.objects.bulk_create(
@@ -163,10 +254,17 @@ def _write(deployment: Deployment, builds: Sequence[Build], *, actor: User, now:
         )
         for build in builds
     )
-    facts = {name: getattr(deployment, name) for name in ("kind", "status", "external_id", "unauthorised")}
-    facts |= {"environment": deployment.environment.key, "builds": [build.digest for build in builds]}
+    told: dict[str, Any] = {
+        name: getattr(deployment, name) for name in ("kind", "status", "external_id", "unauthorised")
+    }
+    told |= {"environment": deployment.environment.key, "builds": [build.digest for build in builds]}
     stream = lock(deployment.release or deployment.product)
-    record(stream, "deployments.deployment.report", actor=actor, data={"deployment": deployment.pk, **facts})
+    record(
+        stream,
+        "deployments.deployment.report",
+        actor=actor,
+        data={"deployment": deployment.pk, **told, **(facts or {})},
+    )
 
 
 def _follow(deployment: Deployment, *, before: set[Release], actor: User, now: datetime) -> None:

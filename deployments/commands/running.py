@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from approvals.queries import signed_off_by
-from deployments.commands.outcomes import finish_changes, implement_changes, lock_changes, reach_production
+from deployments.commands.outcomes import conclude, finish_changes, implement_changes, lock_changes, reach_production
 from deployments.commands.overrides import use_override
 from deployments.commands.tasks import begin_tasks, put_back_tasks
 from deployments.gates import environment_busy
@@ -51,7 +51,7 @@ def fail(plan: DeploymentPlan, *, actor: User, now: datetime, reason: str = "") 
         running = running_deployment(plan)
         plan = fire(plan, "fail", actor=actor, now=now, reason=reason)
         if running:
-            _end(running, Deployment.Status.FAILED, now=now)
+            conclude(running, Deployment.Status.FAILED, at=now)
         return plan
 
 
@@ -129,7 +129,7 @@ def _succeed(plan: DeploymentPlan, now: datetime) -> bool:
     except Blocked:
         return False
     if running:
-        _end(running, Deployment.Status.SUCCEEDED, now=now)
+        conclude(running, Deployment.Status.SUCCEEDED, at=now)
         if plan.environment.is_production:
             reach_production(running, now=now, on_behalf_of=person)
             finish_changes(plan.release, now=now, on_behalf_of=person)
@@ -165,10 +165,3 @@ def _take_environment(plan: DeploymentPlan, *, now: datetime) -> None:
         DeployedBuild(deployment=deployment, build=build, component_id=build.component_id, environment=plan.environment)
         for build in plan.release.builds.all()
     )
-
-
-def _end(deployment: Deployment, status: str, *, now: datetime) -> None:
-    deployment.status, deployment.finished_at = status, now
-    deployment.save(update_fields=["status", "finished_at"])
-    if status == Deployment.Status.SUCCEEDED:
-        deployment.deployed_builds.update(succeeded_at=now)

@@ -105,6 +105,7 @@ SENTENCES: Mapping[str, str] = {
     "catalog.product_document.write": "wrote the {document} that releases inherit",
     "catalog.releasemodel.create": "made version {version} of the model",
     "catalog.releasemodel.edit": "edited the model",
+    "deployments.deployment.end": "ended a deployment to {environment}: {status}",
     "deployments.deployment.report": "reported a {kind} to {environment}: {status}",
     "deployments.deploymentplan.cancel": "cancelled the plan",
     "deployments.deploymentplan.create": "planned it for {environment}, {planned_start}",

@@ -194,6 +194,7 @@ API: dict[str, Write] = {
     # It is assigned to the team.
     "POST deployment-plans/<number>/tasks/<task>/transitions/<step>/": Write(MEMBERS, scopes=["deploy"]),
     "POST deployments/": Write(DEPLOY, deployment, stranger=400),
+    "POST deployments/<pk>/transitions/<end>/": Write(DEPLOY, ok=[409], scopes=["deploy"]),  # it has ended
     "POST environments/<number>/observations/": Write(DEPLOY, observation, stranger=400),
     "POST windows/": Write(STOP, freeze, stranger=400),
     "PATCH windows/<number>/": Write(CHAIR, lambda _: {"name": "Renamed"}),

@@ -58,6 +58,7 @@ def address(path: str, side: Side, *, transition: str = "cancel") -> str:
         "<condition>": str(side.condition.pk),
         "<task>": str(side.tasks[1].pk),
         "<step>": "done",
+        "<end>": "fail",
         "<name>": transition,
     }
     return "/api/v1/" + re.sub("<[a-z]+>", lambda found: parts[found[0]], path)

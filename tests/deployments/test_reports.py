@@ -210,12 +210,13 @@ class TestTheSameReportAgain:
 @pytest.mark.parametrize(
     ("facts", "named"),
     [
-        ({"status": "running"}, "status"),
+        ({"status": "running"}, "finished_at"),
+        ({"status": "running", "finished_at": None, "started_at": at(10)}, "started_at"),
         ({"finished_at": None}, "finished_at"),
         ({"finished_at": at(-60)}, "finished_at"),
         ({"finished_at": at(10)}, "finished_at"),
     ],
-    ids=["still running", "no end", "ends before it starts", "ends in the future"],
+    ids=["running and over", "begins in the future", "no end", "ends before it starts", "ends in the future"],
 )
 def test_a_report_that_makes_no_sense_is_refused(shop: Shop, facts: dict[str, Any], named: str) -> None:
     release = shop.release("1.0")

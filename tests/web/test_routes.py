@@ -75,6 +75,7 @@ API = {
     "deployment-plans/<number>/tasks/<task>/transitions/<step>/": "POST write|deploy",
     "deployments/": "GET, POST deploy",
     "deployments/<pk>/": "GET",
+    "deployments/<pk>/transitions/<end>/": "POST deploy",
     "schedule/": "GET",
     "windows/": "GET, POST write",
     "windows/status/": "GET",
@@ -134,7 +135,9 @@ PAGES = sorted(path for path in ROUTES if not path.startswith("/api/"))
 def concrete(path: str) -> str:
     """The address with something in the place of each variable."""
     return "/api/v1/" + re.sub(
-        r"<(\w+)>", lambda found: {"step": "done", "name": "cancel", "kind": "impact"}.get(found[1], "1"), path
+        r"<(\w+)>",
+        lambda found: {"step": "done", "end": "fail", "name": "cancel", "kind": "impact"}.get(found[1], "1"),
+        path,
     )
 
 
