@@ -176,7 +176,8 @@ def _begin(deployment: Deployment, builds: Sequence[Build], *, actor: User, now:
     """Take the environment, as a plan that starts now would; a rollback to what ran there only finds it free."""
     start = _as_plan(deployment, now)
     facts: dict[str, Any] = {}
-    if deployment.kind == Deployment.Kind.ROLLBACK and ran_before(deployment.environment, builds):
+    goes_back = deployment.kind == Deployment.Kind.ROLLBACK and ran_before(deployment.environment, builds)
+    if goes_back:
         found: Sequence[Blocker] = environment_free(start, now=now)
     elif deployment.release is None:
         found = [Blocker("no_release", NO_RELEASE, (Role.RELEASE_MANAGER.value,))]
@@ -193,7 +194,7 @@ def _begin(deployment: Deployment, builds: Sequence[Build], *, actor: User, now:
     except IntegrityError as error:
         busy = environment_busy(start)
         raise Blocked(busy.reason, blockers=[busy]) from error
-    if deployment.kind != Deployment.Kind.ROLLBACK:
+    if not goes_back:
         use_override(start, actor=actor, now=now, what=f"deployment {deployment.pk}")
         if deployment.environment.is_production:
             implement_changes(start.release, now=now, on_behalf_of=actor)

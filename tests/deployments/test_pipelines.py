@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deployments.commands import end_deployment, start
-from deployments.models import Deployment
+from deployments.models import Deployment, Window
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow import queries
 from releasemgmt.workflow.errors import Blocked, Conflict, NotPermitted, WrongState
@@ -135,6 +135,10 @@ def test_a_rollback_to_what_never_ran_there_passes_the_gates(shop: Shop) -> None
     with refused(Blocked, release) as caught:
         begin(shop, release, kind="rollback")
     assert codes(caught) == ["frozen"]
+    given = approved(shop, release, Window.objects.get())
+    begin(shop, release, kind="rollback")
+    given.refresh_from_db()
+    assert given.used == 1
 
 
 def test_a_rollback_waits_until_the_environment_is_free(shop: Shop) -> None:
