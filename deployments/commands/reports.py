@@ -43,6 +43,7 @@ ONCE_ACCEPTED = (
 FACTS = ("environment_id", "kind", "status", "started_at", "finished_at", "remediates_id")
 #: How far a pipeline's clock may be ahead of ours.
 CLOCK_SKEW = timedelta(minutes=5)
+DEPLOY_ANOTHERS = NotTheRequester(roles.deploy_or_system)
 NO_RELEASE = "No release has these builds: set them on one, and have it accepted where it is to reach production."
 
 
@@ -182,7 +183,7 @@ def _begin(deployment: Deployment, builds: Sequence[Build], *, actor: User, now:
     elif deployment.release is None:
         found = [Blocker("no_release", NO_RELEASE, (Role.RELEASE_MANAGER.value,))]
     else:
-        permit(actor, start, NotTheRequester(roles.deploy), to="deploy it")
+        permit(actor, start, DEPLOY_ANOTHERS, to="deploy it")
         found = blockers(start, "start", now=now)
         facts = signed_off_by(start.release, now=now) if start.environment.is_production and not found else {}
     if found:

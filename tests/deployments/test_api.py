@@ -244,7 +244,7 @@ class TestReports:
     @pytest.mark.parametrize(
         ("fields", "pointer"),
         [
-            ({"status": "running"}, "/status"),
+            ({"status": "running"}, "/finished_at"),
             ({"status": "lost"}, "/status"),
             ({"finished_at": None}, "/finished_at"),
             ({"finished_at": "2026-03-02T09:00:00"}, "/finished_at"),
