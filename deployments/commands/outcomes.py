@@ -56,10 +56,11 @@ def reach_production(deployment: Deployment, *, now: datetime, on_behalf_of: Use
         return
     facts = {"environment": deployment.environment.key, "deployment": deployment.pk}
     release = fire(release, "deploy", actor=system(), on_behalf_of=on_behalf_of, now=now, data=facts)
+    at = deployment.finished_at or now
     if release.released_at is None:
-        release.released_at = deployment.finished_at
+        release.released_at = at
         release.save(update_fields=["released_at"])
-    claim_commits(release, at=deployment.finished_at)
+    claim_commits(release, at=at, now=now)
     if release.model.exposure == ReleaseModel.ExposureMode.WITH_DEPLOYMENT:
         expose(release, environment=deployment.environment, percent=100, actor=system(), now=now)
 

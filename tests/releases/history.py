@@ -53,7 +53,7 @@ def ship(release: Release, *, at: datetime) -> None:
     """What a production deployment does to the commits."""
     release.released_at = at
     release.save(update_fields=["released_at"])
-    claim_commits(release)
+    claim_commits(release, at=at, now=at)
 
 
 def brought_by(release: Release) -> set[int]:

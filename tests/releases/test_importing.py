@@ -6,7 +6,8 @@ import csv
 import gzip
 import json
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from releasemgmt.accounts.commands import system
 from releasemgmt.catalog.models import Product
-from releasemgmt.releases.commands.commits import chunks, send_commits
+from releasemgmt.releases.commands.commits import send_commits
+from releasemgmt.releases.commands.containment import chunks
 from releasemgmt.releases.commands.importing import import_past, type_of
 from releasemgmt.releases.models import Commit, MissingCommit, Release, ReleaseCommit
 from releasemgmt.workflow import queries
@@ -27,6 +29,8 @@ from tests.factories import ProductFactory, someone
 from tests.releases.history import FORK, LINE, brought_by, commit, owners, past, release_of, sha, ship
 
 pytestmark = pytest.mark.django_db
+
+SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -163,17 +167,19 @@ def test_the_numbers_say_what_type_a_past_release_was(version: str, kind: str) -
     assert type_of(version) == kind
 
 
+Arrival = dict[str, Any] | tuple[int, int]
+
+
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[tuple[int, int]]]:
-    """A commit graph, and for some of its commits the day of a release; both in the order in which they arrive."""
+def arrivals(draw: st.DrawFn) -> list[Arrival]:
+    """A commit graph, and for some of its commits the day of a release, in any order at all."""
     size = draw(st.integers(1, 9))
     parents = [
         draw(st.lists(st.integers(1, n - 1), max_size=2, unique=True)) if n > 1 else [] for n in range(1, size + 1)
     ]
-    commits = [commit(n, *parents[n - 1]) for n in range(1, size + 1)]
+    commits = [commit(n, *parents[n - 1], is_bot=draw(st.booleans())) for n in range(1, size + 1)]
     tips = draw(st.lists(st.integers(1, size), min_size=1, max_size=4, unique=True))
-    days = draw(st.lists(st.integers(0, 50), min_size=len(tips), max_size=len(tips), unique=True))
-    return draw(st.permutations(commits)), list(zip(tips, days, strict=True))
+    return draw(st.permutations([*commits, *((tip, draw(st.integers(0, 5))) for tip in tips)]))
 
 
 def reachable(tip: int, commits: list[dict[str, Any]]) -> set[int]:
@@ -187,30 +193,42 @@ def reachable(tip: int, commits: list[dict[str, Any]]) -> set[int]:
     return found
 
 
-@given(history=histories(), pieces=st.integers(1, 4), between=st.integers(0, 4))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def recomputed(commits: list[dict[str, Any]]) -> dict[int, tuple[Any, ...]]:
+    """What is stored of each commit, worked out anew from all that has arrived; `version` of a release is its tip."""
+    facts: dict[int, tuple[Any, ...]] = {int(each["sha"], 16): (None, None, None, False) for each in commits}
+    at = {int(each["sha"], 16): each["committed_at"] for each in commits}
+    releases = list(Release.objects.filter(imported=True).order_by("released_at", "pk"))
+    for release in reversed(releases):
+        for n in reachable(int(release.version), commits):
+            lead = (release.released_at - at[n]) // SECOND  # type: ignore[operator]
+            facts[n] = (release.version, release.released_at, lead, release == releases[0])
+    return facts
+
+
+@given(arrived=arrivals())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_in_whatever_order_things_arrive_the_first_release_owns_a_commit(
-    product: Product, ci: Any, now: datetime, history: Any, pieces: int, between: int
+    product: Product, ci: Any, now: datetime, arrived: list[Arrival]
 ) -> None:
-    commits, releases = history
-    expected: dict[int, str | None] = dict.fromkeys(range(1, len(commits) + 1))
-    for tip, day in sorted(releases, key=lambda release: -release[1]):
-        expected |= dict.fromkeys(reachable(tip, commits), f"on day {day}")
-    administrator = someone("administrator")
+    commits = [each for each in arrived if isinstance(each, dict)]
     with transaction.atomic():
         # The tip of what is in flight is never a past release: that would be the same release under two names.
         flight = release_of(product, "in flight", 99, now=now)
         send_commits(product, commits=[commit(99, len(commits))], actor=ci, now=now)
-        for n in range(pieces + 1):
-            send_commits(product, commits=commits[n::pieces] if n < pieces else [], actor=ci, now=now)
-            if n == min(between, pieces):
-                for tip, day in releases:
-                    import_past(product, releases=[past(f"on day {day}", tip, day=day)], actor=administrator, now=now)
-        assert owners(product) == {**expected, 99: None}
-        assert brought_by(flight) == {99} | {n for n in reachable(len(commits), commits) if expected[n] is None}
-        stored = ReleaseCommit.objects.exclude(release=flight).values_list("commit__sha", "release__version")
-        assert {int(each, 16): version for each, version in stored} == {
-            n: version for n, version in expected.items() if version
+        for is_commit, some in groupby(arrived, key=lambda each: isinstance(each, dict)):
+            if is_commit:
+                send_commits(product, commits=list(some), actor=ci, now=now)  # type: ignore[arg-type]
+            else:
+                given = [past(f"{tip}", tip, day=day) for tip, day in some]  # type: ignore[arg-type,misc]
+                import_past(product, releases=given, actor=system(), now=now)
+        expected = recomputed(commits)
+        facts = ("sha", "first_release__version", "released_at", "lead_seconds", "in_baseline")
+        stored = {int(each, 16): tuple(known) for each, *known in Commit.objects.values_list(*facts)}
+        assert stored == {**expected, 99: (None, None, None, False)}
+        assert brought_by(flight) == {99} | {n for n in reachable(len(commits), commits) if expected[n][0] is None}
+        linked = ReleaseCommit.objects.exclude(release=flight).values_list("commit__sha", "release__version")
+        assert {int(each, 16): version for each, version in linked} == {
+            n: version for n, (version, *_rest) in expected.items() if version
         }
         transaction.set_rollback(True)
 

@@ -38,6 +38,7 @@ SOUND: Mapping[str, Mapping[str, Any]] = {
     "accounts_groupmapping": {"bootstrap": True},
     "accounts_user": {"kind": "human"},
     "releases_build": {"status": "succeeded", "digest": "sha256:1"},
+    "releases_knowndefect": {"opened_at": NOW},
     "releases_defectlink": {"disposition": "deferred"},
     "notifications_delivery": {"state": "pending", "next_attempt_at": NOW},
 }

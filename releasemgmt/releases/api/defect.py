@@ -58,7 +58,7 @@ class DefectAnswer(RecordSerializer):
     severity = serializers.CharField()
     detected_in = serializers.CharField(source="detected_in.key", default=None)
     external_reference = serializers.CharField()
-    opened_at = InstantField()
+    opened_at = InstantField(allow_null=True)
     reported_by = serializers.CharField(source="reported_by.username")
 
 

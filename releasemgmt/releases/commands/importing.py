@@ -11,7 +11,7 @@ from typing import TypedDict
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product
-from releasemgmt.releases.commands.commits import Claim, chunks, claim
+from releasemgmt.releases.commands.containment import Claim, chunks, claim
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow.commands import command, lock, permit, record
 from releasemgmt.workflow.errors import Invalid
@@ -59,7 +59,7 @@ def import_past(product: Product, *, releases: Iterable[PastRelease], actor: Use
     for batch in chunks(_in_time_order(product, given), BATCH):
         with command():
             permit(actor, product, roles.administrate_or_system, to="import past releases")
-            _import(lock(product), batch, actor=actor, taken=taken, imported=imported)
+            _import(lock(product), batch, actor=actor, now=now, taken=taken, imported=imported)
     return imported
 
 
@@ -72,7 +72,13 @@ def _in_time_order(product: Product, given: Sequence[PastRelease]) -> list[PastR
 
 
 def _import(
-    product: Product, batch: Sequence[PastRelease], *, actor: User, taken: set[str], imported: Imported
+    product: Product,
+    batch: Sequence[PastRelease],
+    *,
+    actor: User,
+    now: datetime,
+    taken: set[str],
+    imported: Imported,
 ) -> None:
     stored = product.releases.filter(version__in=[past["version"] for past in batch])
     present = set(stored.values_list("version", flat=True))
@@ -94,7 +100,8 @@ def _import(
     if not new:
         return
     rows = Release.objects.bulk_create(_past(product, past, actor=actor) for past in new)
-    claim(product, [Claim(row.pk, past["released_at"], [past["sha"]]) for row, past in zip(rows, new, strict=True)])
+    claims = [Claim(row.pk, past["released_at"], [past["sha"]]) for row, past in zip(rows, new, strict=True)]
+    claim(product, claims, now=now)
     imported.new += [past["version"] for past in new]
     facts: Mapping[str, object] = {"new": len(new), "versions": [past["version"] for past in new]}
     record(product, "releases.release.import", actor=actor, data=facts)

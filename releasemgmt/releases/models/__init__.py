@@ -1,7 +1,7 @@
 """The nouns of a release, one a file."""
 
 from releasemgmt.releases.models.build import Build
-from releasemgmt.releases.models.commit import Commit, MissingCommit
+from releasemgmt.releases.models.commit import Commit, FormerOwner, MissingCommit
 from releasemgmt.releases.models.defect import DefectLink, KnownDefect
 from releasemgmt.releases.models.document import Document
 from releasemgmt.releases.models.exposure import Exposure
@@ -14,6 +14,7 @@ __all__ = [
     "DefectLink",
     "Document",
     "Exposure",
+    "FormerOwner",
     "KnownDefect",
     "MissingCommit",
     "Release",

@@ -64,13 +64,20 @@ class KnownDefect(StatefulModel):
     severity = models.CharField(max_length=10, choices=Severity.choices, default=Severity.MINOR)
     detected_in = models.ForeignKey(Environment, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     external_reference = models.CharField(max_length=500, blank=True)
-    opened_at = models.DateTimeField()
+    #: Unknown only of one that was imported with the release that fixed it.
+    opened_at = models.DateTimeField(null=True)
+    imported = models.BooleanField(default=False)
     reported_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     state = state_field(default=State.OPEN, choices=State.choices)
 
     objects = DefectQuerySet.as_manager()
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(imported=True) | Q(opened_at__isnull=False), name="defect_opened_at_a_time"
+            ),
+        ]
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="defect_list"),
             models.Index(fields=["product", "state", "-created_at", "-id"], name="defect_list_by_product"),

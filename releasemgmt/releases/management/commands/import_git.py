@@ -17,7 +17,8 @@ from releasemgmt.accounts.commands import system
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product
 from releasemgmt.integrations import git
-from releasemgmt.releases.commands.commits import chunks, send_commits
+from releasemgmt.releases.commands.commits import send_commits
+from releasemgmt.releases.commands.containment import chunks
 from releasemgmt.releases.commands.importing import Imported, PastRelease, import_past
 from releasemgmt.workflow.errors import Refused
 
