@@ -1,5 +1,6 @@
 """What can be done with plans, their tasks and deployments, one noun a file."""
 
+from deployments.commands.incidents import correct_incident, record_incident, report_incident, withdraw_incident
 from deployments.commands.observations import observe
 from deployments.commands.overrides import (
     DECISIONS,
@@ -31,6 +32,7 @@ __all__ = [
     "WINDOW_TRANSITIONS",
     "agree_to_resume",
     "approve_override",
+    "correct_incident",
     "create_plan",
     "create_window",
     "decline_override",
@@ -45,7 +47,9 @@ __all__ = [
     "lay_out_windows",
     "observe",
     "preview_window",
+    "record_incident",
     "report_deployment",
+    "report_incident",
     "request_override",
     "reschedule",
     "retry_task",
@@ -53,5 +57,6 @@ __all__ = [
     "start",
     "start_due_plans",
     "stop_line",
+    "withdraw_incident",
     "withdraw_override",
 ]

@@ -1,6 +1,7 @@
 """The nouns of a deployment, one a file."""
 
 from deployments.models.deployment import DeployedBuild, Deployment
+from deployments.models.incident import Incident, IncidentFacts, IncidentRevision
 from deployments.models.observation import Observation
 from deployments.models.override import LineStop, Resumption, WindowOverride
 from deployments.models.plan import DeploymentPlan
@@ -12,6 +13,9 @@ __all__ = [
     "Deployment",
     "DeploymentPlan",
     "DeploymentTask",
+    "Incident",
+    "IncidentFacts",
+    "IncidentRevision",
     "LineStop",
     "Observation",
     "Occurrence",

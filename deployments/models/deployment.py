@@ -95,6 +95,7 @@ class Deployment(models.Model):
             models.Index(fields=["product", "-started_at", "-id"], name="deployment_list_by_product"),
             models.Index(fields=["release", "-started_at", "-id"], name="deployment_list_by_release"),
             models.Index(fields=["environment", "-started_at", "-id"], name="deployment_list_by_environ"),
+            models.Index(fields=["product", "-finished_at", "-id"], name="deployment_ended_by_product"),
         ]
 
     def __str__(self) -> str:

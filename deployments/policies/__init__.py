@@ -1,6 +1,17 @@
 """Rules of deployments as pure functions over values, one subject a file."""
 
+from deployments.policies.incidents import SUSPECTED_FOR, incident_errors
 from deployments.policies.tasks import dependency_errors
 from deployments.policies.windows import RESUME_QUORUM, Span, Verdict, moment, overlap_with_itself, verdict
 
-__all__ = ["RESUME_QUORUM", "Span", "Verdict", "dependency_errors", "moment", "overlap_with_itself", "verdict"]
+__all__ = [
+    "RESUME_QUORUM",
+    "SUSPECTED_FOR",
+    "Span",
+    "Verdict",
+    "dependency_errors",
+    "incident_errors",
+    "moment",
+    "overlap_with_itself",
+    "verdict",
+]

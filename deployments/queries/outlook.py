@@ -6,18 +6,22 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils.module_loading import import_string
 
 from approvals.models import ChangeRequest
 from approvals.queries import riding
 from deployments.models import DeployedBuild, Deployment, DeploymentPlan
+from deployments.queries.incidents import caused_by
 from deployments.queries.places import running_in
 from releasemgmt.catalog.models import Component, Environment, Tier
 from releasemgmt.releases.models import Build, Commit, DefectLink, Release
 from releasemgmt.releases.queries import builds_of, defect_links
 from releasemgmt.workflow.gates import Blocker, answers
+
+FAILED = Deployment.Status.FAILED
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def _reached(tips: Iterable[str], commits: Mapping[str, Commit]) -> set[str]:
 
 
 def risk_facts(release: Release) -> list[str]:
-    """Why the release is a high risk: the last production deployment of one of its components failed.
+    """Why the release is a high risk: the last production deployment of one of its components failed, or did harm.
 
     The release's own attempts don't count.
     """
@@ -114,9 +118,11 @@ def risk_facts(release: Release) -> list[str]:
         environment__tier=Tier.PRODUCTION,
         deployment__status__in=[Deployment.Status.SUCCEEDED, Deployment.Status.FAILED],
     ).exclude(deployment__release=release)
-    last = attempts.order_by("-deployment__finished_at", "-pk").values("deployment__status")[:1]
-    failed = release.components.annotate(last=Subquery(last)).filter(last=Deployment.Status.FAILED).order_by("key")
-    return [f"The last production deployment of {component} failed." for component in failed]
+    last = attempts.order_by("-deployment__finished_at", "-pk")
+    told = {"last": Subquery(last.values("deployment")[:1]), "status": Subquery(last.values("deployment__status")[:1])}
+    bad: QuerySet[Any] = release.components.annotate(**told).filter(Q(status=FAILED) | Q(caused_by(OuterRef("last"))))
+    how = [(each, "failed" if each.status == FAILED else "caused an incident") for each in bad.order_by("key")]
+    return [f"The last production deployment of {component} {trouble}." for component, trouble in how]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef
 
 from deployments.models import Deployment
+from deployments.queries.incidents import caused_by
 from releasemgmt.catalog.models import ReleaseModel, Tier
 from releasemgmt.workflow.models import Event
 
@@ -17,7 +18,7 @@ LAST = 20
 def track_record(model: ReleaseModel) -> tuple[int, int]:
     """How many of the last production deployments under any version of the model are known, and how many went wrong.
 
-    Wrong are those that failed, and those that a rollback followed. Two statements.
+    Wrong are those that failed, those that a rollback followed, and those that caused an incident. Two statements.
     """
     back = Deployment.objects.filter(remediates=OuterRef("pk"), kind=Deployment.Kind.ROLLBACK)
     over = Deployment.objects.filter(
@@ -25,12 +26,11 @@ def track_record(model: ReleaseModel) -> tuple[int, int]:
         environment__tier=Tier.PRODUCTION,
         status__in=[Deployment.Status.SUCCEEDED, Deployment.Status.FAILED],
     ).exclude(kind=Deployment.Kind.ROLLBACK)
-    last: list[Any] = list(
-        over.annotate(is_remediated=Exists(back)).select_related("release").order_by("-started_at", "-pk")[:LAST]
-    )
+    over = over.annotate(did_harm=Exists(back) | caused_by(OuterRef("pk")))
+    last: list[Any] = list(over.select_related("release").order_by("-started_at", "-pk")[:LAST])
     rolled_back = _rolled_back(last)
     wrong = [
-        each for each in last if each.status == Deployment.Status.FAILED or each.is_remediated or each.pk in rolled_back
+        each for each in last if each.status == Deployment.Status.FAILED or each.did_harm or each.pk in rolled_back
     ]
     return len(last), len(wrong)
 

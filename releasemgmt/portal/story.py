@@ -122,6 +122,13 @@ SENTENCES: Mapping[str, str] = {
     "deployments.deploymentplan.succeed": "ended it: every task is done",
     "deployments.drift.find": "saw in {environment} what was not deployed there: {components}",
     "deployments.drift.resolve": "saw that in {environment} runs what was deployed there: {components}",
+    "deployments.incident.confirm_cause": "confirmed what caused it: {cause}",
+    "deployments.incident.confirm_fix": "confirmed what ended it: {fix}",
+    "deployments.incident.create": "reported this incident: {kind} in {environment} since {started_at}",
+    "deployments.incident.edit": "corrected it",
+    "deployments.incident.record": "imported what was known of it at {recorded_at}",
+    "deployments.incident.restore": "said that it is over since {restored_at}",
+    "deployments.incident.withdraw": "said that it was recorded in error",
     "deployments.line.agree": "agreed that the line goes on for {scope}: {agreed} of {needed}",
     "deployments.line.resume": "agreed too, and the line goes on for {scope}",
     "deployments.line.stop": "stopped the line for {scope}",
@@ -242,7 +249,8 @@ def facts(event: Event) -> list[tuple[str, str]]:
     """What the sentence leaves out and people want to know: changed fields, then reasons and the like."""
     changes = event.data.get("changes")
     told = named(SENTENCES.get(event.kind, "")) | FOR_THE_RECORD
-    lines = [(name, change(*pair)) for name, pair in changes.items()] if isinstance(changes, dict) else []
+    pairs = changes.items() if isinstance(changes, dict) else ()
+    lines = [(name, change(*pair)) for name, pair in pairs if not name.endswith("_confirmed_by")]  # the actor did
     if len(lines) == 1 and lines[0][0] == event.data.get("document"):
         lines = [("text", lines[0][1])]
     if held := event.data.get("blockers"):

@@ -21,6 +21,8 @@ SOUND: Mapping[str, Mapping[str, Any]] = {
         "origin": "engine",
         "external_id": "",
     },
+    "deployments_incident": {"kind": "down", "environment_id": 1, "reported_by_id": 1, "external_id": ""},
+    "deployments_incidentrevision": {"kind": "down"},
     "deployments_window": {"environment_id": None, "tier": "production"},
     "deployments_occurrence": {"ends_at": LATER},
     "deployments_windowoverride": {"uses": 1, "used": 0},

@@ -1,0 +1,75 @@
+"""How long known defects lived: from when they were opened until their fix reached production."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q, TextField, Value
+from django.db.models.functions import Cast, Concat
+
+from deployments.models import Deployment
+from releasemgmt.catalog.models import Product, Tier
+from releasemgmt.releases.models import DefectLink, KnownDefect
+from releasemgmt.workflow.models import Event
+
+REOPENED, REJECTED = "releases.knowndefect.reopen", "releases.knowndefect.reject"
+
+
+@dataclass(frozen=True)
+class DefectLife:
+    """One known defect: `fixed_at` is when a release in which it is fixed first ran in production, None until then.
+
+    Reopened, the same life goes on: only a fix that was deployed after that ends it. `is_rejected` says that there
+    will be none.
+    """
+
+    defect_id: int
+    product_id: int
+    severity: str
+    opened_at: datetime
+    fixed_at: datetime | None
+    is_rejected: bool
+
+
+def defect_lives(products: Collection[Product], *, as_of: datetime | None = None) -> list[DefectLife]:
+    """The lives of the products' known defects, as known now or at a past instant, by number. Four statements."""
+    defects = KnownDefect.objects.filter(product__in=products)
+    defects = defects.filter(created_at__lte=as_of) if as_of else defects
+    turns = _turns(defects, as_of)
+    fixes: dict[int, list[datetime]] = defaultdict(list)
+    for defect, at in _fixes(products, as_of):
+        if at > turns.get((REOPENED, defect), at.min.replace(tzinfo=at.tzinfo)):
+            fixes[defect].append(at)
+    columns = ("pk", "product_id", "severity", "opened_at")
+    return [
+        DefectLife(pk, product, severity, opened, min(fixes[pk], default=None), (REJECTED, pk) in turns)
+        for pk, product, severity, opened in defects.order_by("pk").values_list(*columns)
+    ]
+
+
+def _turns(defects: Any, as_of: datetime | None) -> dict[tuple[str, int], datetime]:
+    """When each was reopened last, and when it was rejected."""
+    streams = defects.values(named=Concat(Value("knowndefect:"), Cast("pk", TextField())))
+    events = Event.objects.filter(stream__in=streams, kind__in=[REOPENED, REJECTED]).order_by("stream", "seq")
+    events = events.filter(at__lte=as_of) if as_of else events
+    rows = events.values_list("kind", "stream", "at")
+    return {(kind, int(stream.partition(":")[2])): at for kind, stream, at in rows}
+
+
+def _fixes(products: Collection[Product], as_of: datetime | None) -> list[tuple[int, datetime]]:
+    """Each defect with each time that a release which fixes it came to production; a past release when it came out."""
+    fixed = Q(release__defect_links__relation=DefectLink.Relation.FIXED_IN, release__product__in=products)
+    ran = Deployment.objects.filter(fixed, status=Deployment.Status.SUCCEEDED, environment__tier=Tier.PRODUCTION)
+    ran = ran.exclude(kind=Deployment.Kind.ROLLBACK)
+    ran = ran.filter(recorded_at__lte=as_of) if as_of else ran
+    past = DefectLink.objects.filter(relation=DefectLink.Relation.FIXED_IN, release__product__in=products)
+    past = past.filter(release__imported=True, release__released_at__isnull=False)
+    found = [
+        *ran.values_list("release__defect_links__defect", "finished_at"),
+        *past.values_list("defect", "release__released_at"),
+    ]
+    return [(defect, at) for defect, at in found if at]
