@@ -335,8 +335,9 @@ class RoundViewSet(View):
     @extend_schema(request=VoteBody, responses={201: CastAnswer})
     @action(detail=True, methods=["post"], url_path="votes")
     def votes(self, request: Request, pk: str) -> Response:
-        rounds = ApprovalRound.objects.visible_to(self.actor)
-        round = get_object_or_404(rounds.only("release", "change", "model", "change_model"), pk=pk)
+        round = queries.round_in_sight(int(pk), of=self.actor)
+        if round is None:
+            raise Http404
         body = self.body(VoteBody)
         body["on_behalf_of"] = self._person(body.get("on_behalf_of"))
         now = timezone.now()

@@ -53,7 +53,7 @@ def vote(  # noqa: PLR0913 - what a ballot says
         with command():
             _check_ballot(ballot)
             subject, changes = lock_with_changes(round.subject_key)
-            round = ApprovalRound.objects.get(pk=round.pk)
+            round = queries.fresh(round)
             setattr(round, subject_field(subject), subject)
             stands = queries.standing(round, subject=subject, changes=changes)
             _check_takes_votes(round, subject)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from functools import reduce
 from operator import or_
@@ -55,12 +56,13 @@ class RoundQuerySet(models.QuerySet["ApprovalRound"]):
     def visible_to(self, user: User) -> RoundQuerySet:
         """Those on records of the user's teams."""
         teams = user.visible_team_ids()
-        mine = Q(release__product__team__in=teams or ()) | Q(change__product__team__in=teams or ())
-        mine |= Q(change_model__product__team__in=teams or ())
-        everybodys = (
-            Q(model__isnull=False) | Q(change_model__isnull=False, change_model__product=None) if teams else Q()
-        )
-        return self if teams is None else self.filter(mine | everybodys)
+        return self if teams is None else self.in_teams(teams) if teams else self.none()
+
+    def in_teams(self, teams: Collection[int]) -> RoundQuerySet:
+        """Those on records of these teams, one at least, and on what belongs to no team."""
+        theirs = Q(release__product__team__pk__in=teams) | Q(change__product__team__pk__in=teams)
+        theirs |= Q(change_model__product__team__pk__in=teams)
+        return self.filter(theirs | Q(model__isnull=False) | Q(change_model__isnull=False, change_model__product=None))
 
     def about(self, subject: Subject) -> RoundQuerySet:
         """The rounds of one subject, the newest first."""

@@ -21,6 +21,7 @@ from releasemgmt.catalog.models import Product, Tier
 from releasemgmt.releases.models import Release
 from releasemgmt.releases.queries import defect_links, documents
 from releasemgmt.workflow.commands import while_reading
+from releasemgmt.workflow.prepared import prepared
 
 #: Where a document of its product is part of what is signed of a release, and not history yet.
 INHERITING_STATES = (Release.State.INTEGRATION_TESTED, Release.State.ACCEPTED)
@@ -196,30 +197,24 @@ def _change(change: ChangeRequest, members: Members) -> dict[str, Any]:
 
 def _members(release: Release | None, changes: Sequence[ChangeRequest]) -> Members:
     """The keys of everything that these records have several of. One statement."""
-    wanted: list[QuerySet[Any, Any]] = []
-    if release:
-        of = {"release": release}
-        wanted += [
-            _keys("components", Release.components.through.objects.filter(**of), "release_id", "component__key"),
-            _keys("builds", Release.builds.through.objects.filter(**of), "release_id", "build__digest"),
-        ]
-    if changes:
-        theirs, link = {"changerequest__in": [change.pk for change in changes]}, "changerequest_id"
-        wanted += [
-            _keys(
-                "change components", ChangeRequest.components.through.objects.filter(**theirs), link, "component__key"
-            ),
-            _keys(
-                "change environments",
-                ChangeRequest.environments.through.objects.filter(**theirs),
-                link,
-                "environment__key",
-            ),
-        ]
     found: Members = defaultdict(list)
-    for what, owner, key in sorted(wanted[0].union(*wanted[1:], all=True)):
+    parts = _parts((release.pk,) if release else (), tuple(change.pk for change in changes))
+    for what, owner, key in sorted(parts):
         found[what, owner].append(key)
     return found
+
+
+@prepared
+def _parts(releases: tuple[int, ...], changes: tuple[int, ...]) -> QuerySet[Any, tuple[str, int, str]]:
+    components, builds = Release.components.through.objects, Release.builds.through.objects
+    changed, places = ChangeRequest.components.through.objects, ChangeRequest.environments.through.objects
+    theirs, link = {"changerequest__pk__in": changes}, "changerequest_id"
+    return _keys("components", components.filter(release__pk__in=releases), "release_id", "component__key").union(
+        _keys("builds", builds.filter(release__pk__in=releases), "release_id", "build__digest"),
+        _keys("change components", changed.filter(**theirs), link, "component__key"),
+        _keys("change environments", places.filter(**theirs), link, "environment__key"),
+        all=True,
+    )
 
 
 def _keys(what: str, links: QuerySet[Any], owner: str, key: str) -> QuerySet[Any, Any]:

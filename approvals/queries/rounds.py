@@ -7,20 +7,22 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
 from approvals import policies
 from approvals.models import ApprovalRound, ChangeRequest, Condition, Model, Subject, Vote, subject_field
-from approvals.models.round import CHANGE_STATE, RELEASE_STATES, RETROSPECTIVE_STATE
+from approvals.models.round import CHANGE_STATE, RELEASE_STATES, RETROSPECTIVE_STATE, SUBJECTS
 from approvals.queries.content import carriers, content, inheriting, riding
 from approvals.queries.seats import claims, seats_of
 from approvals.queries.standing import Standing
 from approvals.queries.voters import conflicts, delegations, electorate, with_people
-from releasemgmt.accounts.models import Role
+from releasemgmt.accounts.models import Role, User
 from releasemgmt.catalog.models import Product
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow.commands import while_reading
 from releasemgmt.workflow.gates import Blocker
+from releasemgmt.workflow.prepared import prepared
 
 MANAGER = Role.RELEASE_MANAGER.value
 
@@ -43,6 +45,24 @@ def current_round(subject: Subject) -> ApprovalRound | None:
     return ApprovalRound.objects.in_question(subject).select_related("opened_by").first()
 
 
+def round_in_sight(key: int, *, of: User) -> ApprovalRound | None:
+    """The round, with no more than what it is about, if the user sees that. One statement beside the user's roles."""
+    teams = of.visible_team_ids()
+    if teams is None:
+        return _named(key).first()
+    return _in_sight(key, tuple(teams)).first() if teams else None
+
+
+@prepared
+def _named(key: int) -> QuerySet[ApprovalRound]:
+    return ApprovalRound.objects.filter(pk=key).only(*SUBJECTS.values())
+
+
+@prepared
+def _in_sight(key: int, teams: tuple[int, ...]) -> QuerySet[ApprovalRound]:
+    return ApprovalRound.objects.in_teams(teams).filter(pk=key).only(*SUBJECTS.values())
+
+
 def standing(round: ApprovalRound, *, subject: Subject, changes: Sequence[ChangeRequest] | None = None) -> Standing:
     """How the round stands; `changes` are the riding ones, if they are read already. At most nine statements."""
     setattr(round, subject_field(subject), subject)
@@ -61,8 +81,23 @@ def _standing(round: ApprovalRound, subject: Subject, changes: Sequence[ChangeRe
         people=people,
         conflicts=conflicts(round, {*people, *(each.delegate for each in given)}, changes=changes),
         delegations=given,
-        votes=with_people(round.votes.filter(revoked_at=None), "voter", "on_behalf_of", known=people),
+        votes=with_people(_votes(round.pk), "voter", "on_behalf_of", known=people),
     )
+
+
+@prepared
+def _votes(round: int) -> QuerySet[Vote]:
+    return Vote.objects.filter(round=round, revoked_at=None)
+
+
+def fresh(round: ApprovalRound) -> ApprovalRound:
+    """The round as it is now that its subject is locked."""
+    return _round(round.pk).get()
+
+
+@prepared
+def _round(key: int) -> QuerySet[ApprovalRound]:
+    return ApprovalRound.objects.filter(pk=key)
 
 
 def voters_of(round: ApprovalRound, changes: Sequence[ChangeRequest]) -> policies.People:

@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from approvals import policies
 from approvals.models import ApprovalRound, BoardMember, Delegation
 from approvals.policies import Stage
 from releasemgmt.accounts.models import Role, RoleAssignment, Team, User
+from releasemgmt.workflow.prepared import prepared
 
 #: Roles by which somebody belongs to a team: those who only read or administrate don't speak for it.
 OF_A_TEAM = [Role.CONTRIBUTOR, Role.RELEASE_MANAGER, Role.CAB_MEMBER, Role.CAB_CHAIR, Role.DEPLOYER]
@@ -63,17 +64,32 @@ def claims(stages: Iterable[Stage], people: Iterable[User] | None = None) -> lis
     stages = list(stages)
     roles = {stage["role"] for stage in stages if "role" in stage}
     teams = {stage["team"] for stage in stages if "team" in stage}
-    wanted = Q(role__in=roles) | (Q(team__key__in=teams, role__in=OF_A_TEAM) if teams else Q(pk=None))
-    held = RoleAssignment.objects.filter(wanted, user__is_active=True, user__kind=User.Kind.HUMAN)
-    if people is not None:
-        held = held.filter(user__in=people)
     found = []
-    for row in held.select_related("user", *(["team"] if teams else [])):
+    for row in _held(roles, teams, people):
         if row.role in roles:
             found.append(Claim(row.user, row.role, row.team_id, row.granted_at))
         if teams and row.team and row.team.key in teams:
             found.append(Claim(row.user, f"team:{row.team.key}", None, row.granted_at))
     return found + _on_boards({stage["board"] for stage in stages if "board" in stage}, people)
+
+
+def _held(roles: Collection[str], teams: Collection[str], people: Iterable[User] | None) -> Iterable[RoleAssignment]:
+    """What is held by active people of these roles, and of those by which one belongs to these teams."""
+    if roles and not teams and people is None:
+        return _of_roles(tuple(roles))
+    wanted = Q(role__in=roles) | (Q(team__key__in=teams, role__in=OF_A_TEAM) if teams else Q(pk=None))
+    held = _by_people(wanted).select_related(*(["team"] if teams else []))
+    return held if people is None else held.filter(user__in=people)
+
+
+@prepared
+def _of_roles(roles: tuple[str, ...]) -> QuerySet[RoleAssignment]:
+    return _by_people(Q(role__in=roles))
+
+
+def _by_people(wanted: Q) -> QuerySet[RoleAssignment]:
+    held = RoleAssignment.objects.filter(wanted, user__is_active=True, user__kind=User.Kind.HUMAN)
+    return held.select_related("user")
 
 
 def _on_boards(boards: Collection[str], people: Iterable[User] | None) -> list[Claim]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import reduce
 from operator import or_
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from releasemgmt.accounts.queries import colleagues
 from releasemgmt.catalog.models import Product
 from releasemgmt.releases.models import Release, ReleaseCommit
 from releasemgmt.workflow.models import Event
+from releasemgmt.workflow.prepared import prepared
 
 R = TypeVar("R", bound=Row)
 
@@ -28,7 +30,7 @@ Work = dict[str, dict[str, Any]]
 #: person → what they are that keeps them from judging: “requester of REL-1”.
 Conflicts = Mapping[int, Sequence[str]]
 #: Places in streams that one statement asks about: SQLite takes an expression of a thousand.
-PLACES = 900
+PLACES = 512
 
 
 def electorate(round: ApprovalRound) -> dict[User, frozenset[str]]:
@@ -40,11 +42,16 @@ def delegations(round: ApprovalRound, people: Collection[User]) -> list[Delegati
     """What these people have delegated since the round opened, to whoever is still active. At most two statements."""
     if not people:
         return []
-    given = Delegation.objects.filter(delegator__in=people, ends_at__gt=round.opened_at, delegate__is_active=True)
+    given = _given_by(tuple(person.pk for person in people), round.opened_at)
     return with_people(given, "delegate", "delegator", known=people)
 
 
-def with_people(rows: QuerySet[R], *columns: str, known: Iterable[User]) -> list[R]:
+@prepared
+def _given_by(people: tuple[int, ...], after: datetime) -> QuerySet[Delegation]:
+    return Delegation.objects.filter(delegator__pk__in=people, ends_at__gt=after, delegate__is_active=True)
+
+
+def with_people(rows: Iterable[R], *columns: str, known: Iterable[User]) -> list[R]:
     """The rows with the people whom these columns name, read once each, and not again if they are known.
 
     One statement, two where somebody is not known.
@@ -133,15 +140,20 @@ def _edits(since: Iterable[tuple[str, int]]) -> list[tuple[str, int, set[int]]]:
     """Work on what is signed, after these places in these streams, as (stream, seq, people). One statement."""
     places, found = list(since), []
     for begin in range(0, len(places), PLACES):
-        after = reduce(or_, (Q(stream=stream, seq__gt=seq) for stream, seq in places[begin : begin + PLACES]))
-        events = Event.objects.filter(after, kind__in=list(policies.EDITS))
-        facts = events.values_list("stream", "seq", "kind", "data", "actor", "on_behalf_of")
+        streams, seqs = zip(*places[begin : begin + PLACES], strict=True)
         found += [
             (stream, seq, {actor, behalf} - {None})
-            for stream, seq, kind, data, actor, behalf in facts
+            for stream, seq, kind, data, actor, behalf in _edits_after(streams, seqs)
             if policies.is_edit(kind, data)
         ]
     return found
+
+
+@prepared
+def _edits_after(streams: tuple[str, ...], seqs: tuple[int, ...]) -> QuerySet[Event, tuple[Any, ...]]:
+    places = (Q(stream=stream, seq__gt=seq) for stream, seq in zip(streams, seqs, strict=True))
+    events = Event.objects.filter(reduce(or_, places), kind__in=list(policies.EDITS))
+    return events.values_list("stream", "seq", "kind", "data", "actor", "on_behalf_of")
 
 
 def _authors(releases: Collection[int], people: Collection[User]) -> dict[int | None, list[int]]:

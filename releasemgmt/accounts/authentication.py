@@ -10,6 +10,7 @@ from allauth.account.internal.flows.login import get_authentication_records
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils import timezone
@@ -20,6 +21,7 @@ from rest_framework.request import Request
 
 from releasemgmt.accounts.commands import token_digest
 from releasemgmt.accounts.models import ApiToken, User
+from releasemgmt.workflow.prepared import prepared
 
 #: In the session: when the provider last asked who this is, in seconds since 1970.
 PROVED_AT = "accounts.proved_at"
@@ -32,7 +34,7 @@ class TokenAuthentication(BaseAuthentication):
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        token = ApiToken.objects.select_related("user").filter(digest=token_digest(secret.strip())).first()
+        token = _token(token_digest(secret.strip())).first()
         if token is None or token.revoked_at or token.expires_at <= timezone.now() or not token.user.is_active:
             raise AuthenticationFailed("This token is unknown, expired or revoked.")
         token.user.scopes = frozenset(token.scopes)
@@ -40,6 +42,11 @@ class TokenAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'
+
+
+@prepared
+def _token(digest: str) -> QuerySet[ApiToken]:
+    return ApiToken.objects.select_related("user").filter(digest=digest)
 
 
 class SessionAuthentication(DjangoSession):

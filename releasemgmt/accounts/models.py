@@ -13,6 +13,7 @@ from django.utils.crypto import salted_hmac
 
 from releasemgmt.workflow.commands import once
 from releasemgmt.workflow.models import Aggregate, time_zone_exists
+from releasemgmt.workflow.prepared import prepared
 
 
 class Role(models.TextChoices):
@@ -137,9 +138,7 @@ class User(AbstractUser, Aggregate):
 
     def roles_held(self) -> list[RoleAssignment]:
         """What the person holds, with the teams; asked once for a command, or a read."""
-        return once(
-            ("roles", self.pk), lambda: list(self.role_assignments.select_related("team").order_by("role", "team__key"))
-        )
+        return once(("roles", self.pk), lambda: list(_roles_of(self.pk)))
 
 
 class RoleAssignment(models.Model):
@@ -163,6 +162,11 @@ class RoleAssignment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_role_display()} in {self.team.name if self.team else 'every team'}"
+
+
+@prepared
+def _roles_of(user: int) -> models.QuerySet[RoleAssignment]:
+    return RoleAssignment.objects.filter(user=user).select_related("team").order_by("role", "team__key")
 
 
 class Proposal(models.Model):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -19,6 +20,7 @@ from django.utils import timezone
 from releasemgmt.workflow import fsm, gates
 from releasemgmt.workflow.errors import Blocked, Invalid, NotPermitted, Refused, WrongState
 from releasemgmt.workflow.models import Aggregate, Event, Pending, StatefulModel
+from releasemgmt.workflow.prepared import Prepared, prepared
 
 if TYPE_CHECKING:
     from releasemgmt.accounts.models import User
@@ -107,9 +109,13 @@ def lock(obj: A) -> A:
     model: Any = obj._meta.model  # a request's user is a lazy object of another type
     key = (model, obj.pk)
     if key not in context.locked:
-        rows = model._base_manager.select_related(*obj.locked_with)
-        context.locked[key] = for_update(rows).get(pk=obj.pk)
+        context.locked[key] = _row_of(model)(obj.pk).get()
     return cast(A, context.locked[key])
+
+
+@cache
+def _row_of(model: Any) -> Callable[[Any], Prepared[Any]]:
+    return prepared(lambda key: for_update(model._base_manager.select_related(*model.locked_with)).filter(pk=key))
 
 
 def hold(obj: Aggregate) -> None:
