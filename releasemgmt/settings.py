@@ -355,7 +355,9 @@ WORKFLOW_GATES: dict[str, list[str]] = {
 }
 # Who hears of an event: kind -> callable(event) giving the users.
 NOTIFICATION_AUDIENCES: dict[str, str] = {
+    "accounts.groupmapping.create": "releasemgmt.accounts.queries.second_people",
     "accounts.user.request_role": "releasemgmt.accounts.queries.other_administrators",
+    "approvals.approvalpolicy.create": "releasemgmt.accounts.queries.second_people",
     "approvals.board.cancel": "approvals.queries.members_of",
     "approvals.board.close_agenda": "approvals.queries.members_of",
     "approvals.changerequest.miss_retrospective": "approvals.queries.release_managers",

@@ -41,6 +41,9 @@ def policy_errors(subject: str, conditions: Mapping[str, Any], stages: Sequence[
         elif values is not None and (strange := sorted(set(wanted) - set(values))):
             offered = f"choose among {', '.join(values)}" if values else f"there are {', '.join(known)}"
             errors[f"conditions.{name}"] = f"{', '.join(strange) or name} is unknown; {offered}."
+    if subject == "pre_approval":
+        never = [name for name in ("type", "risk") if conditions.get(name)]
+        errors |= {f"conditions.{name}": f"A pre-approval has no {name}, so this would never apply." for name in never}
     if not 0 < len(stages) <= MOST:
         errors["stages"] = f"Name who has to agree, in 1 to {MOST} stages."
     for number, stage in enumerate(stages):

@@ -32,6 +32,11 @@ def other_administrators(event: Event) -> QuerySet[User, User]:
     return administrators().exclude(pk__in=[event.actor_id, subject])
 
 
+def second_people(event: Event) -> QuerySet[User, User]:
+    """The administrators who can agree to what one of them proposes; nobody where it took effect at once."""
+    return User.objects.none() if event.data.get("bootstrap") else administrators().exclude(pk=event.actor_id)
+
+
 def is_linked(user: User) -> bool:
     """Whether the person signs in by the identity provider."""
     return bool(SocialAccount.objects.filter(user=user).exists())

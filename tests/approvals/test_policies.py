@@ -182,6 +182,14 @@ def test_a_condition_that_makes_no_sense_is_named(conditions: dict[str, Any], wr
     assert list(policies.policy_errors("any", conditions, [stage("cab_chair")])) == ([wrong] if wrong else [])
 
 
+def test_a_condition_under_which_a_policy_could_never_apply_is_named() -> None:
+    conditions = {"risk": ["high"], "type": ["major"], "tier": ["production"]}
+    assert list(policies.policy_errors("pre_approval", conditions, [stage("cab_chair")])) == [
+        "conditions.type",
+        "conditions.risk",
+    ]
+
+
 def test_stages_come_one_after_the_other_unless_they_say_otherwise() -> None:
     kept = policies.normalised([{"role": "a", "count": 1}, {"role": "b", "count": 1, "step": 1}, {"role": "c"}])
     assert [stage["step"] for stage in kept] == [1, 1, 3]

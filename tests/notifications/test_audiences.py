@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from approvals import commands as approvals
 from deployments import commands as deployments
-from releasemgmt.accounts.commands import deactivate, grant_role, system
+from releasemgmt.accounts.commands import deactivate, grant_role, map_group, system
 from releasemgmt.accounts.models import User
 from releasemgmt.notifications import fanout
 from releasemgmt.notifications.models import Delivery
@@ -163,6 +163,20 @@ def test_a_role_that_needs_a_second_administrator_is_told_to_the_others() -> Non
     assert people(entries) == {bob}, "not the one who asks, and not the one whom it is for"
     assert entries[0].url == reverse("admin:accounts_rolerequest_changelist")
     assert "On duty from Monday" in entries[0].body
+
+
+def test_a_proposal_that_needs_a_second_person_is_told_to_the_others(world: World) -> None:
+    ada, bob = (someone("administrator", username=name) for name in ("ada", "bob"))
+    stages = [{"role": "release_manager", "count": 1}]
+    approvals.propose_policy(key="late", name="Late", stages=stages, reason="Nights are short", actor=ada, now=NOW)
+    entries = heard("approvals.approvalpolicy.create")
+    assert people(entries) == {bob}
+    assert "Nights are short" in entries[0].body
+    mapping = map_group(group="crew", role="deployer", team=None, reason="On duty", actor=ada, now=NOW)
+    entries = heard("accounts.groupmapping.create")
+    assert people(entries) == {bob}
+    assert mapping.group in entries[0].body
+    assert entries[0].url == reverse("admin:accounts_groupmapping_changelist")
 
 
 def test_a_round_that_waits_reminds_its_voters_then_calls_those_who_can_help(world: World) -> None:
