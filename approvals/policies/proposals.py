@@ -11,6 +11,8 @@ from approvals.policies.stages import People, Stage, missing, needed, seat
 SUBJECTS = ("release", "change", "any", "pre_approval")
 TYPES = ("major", "minor", "patch", "emergency", "standard", "normal")
 TIERS = ("development", "integration", "test", "staging", "production")
+#: What a policy can depend on, with the values of each; a team is any that there is.
+CONDITIONS: dict[str, tuple[str, ...]] = {"risk": RISKS, "type": TYPES, "tier": TIERS, "team": ()}
 #: The roles that can be asked for a vote.
 VOTERS = ("contributor", "release_manager", "cab_member", "cab_chair", "deployer")
 WHO = ("role", "team", "board")
@@ -30,26 +32,25 @@ def normalised(stages: Sequence[Mapping[str, Any]]) -> list[Stage]:
 
 def policy_errors(subject: str, conditions: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """What can't be read as a policy: path → reason."""
-    errors: dict[str, str] = {}
-    if subject not in SUBJECTS:
-        errors["subject"] = f"Choose one of {', '.join(SUBJECTS)}."
-    known = {"risk": RISKS, "type": TYPES, "tier": TIERS, "team": None}
-    for name, wanted in conditions.items():
-        values = known.get(name, ())
-        if not isinstance(wanted, list) or not all(isinstance(value, str) for value in wanted):
-            errors[f"conditions.{name}"] = "Give a list of words."
-        elif values is not None and (strange := sorted(set(wanted) - set(values))):
-            offered = f"choose among {', '.join(values)}" if values else f"there are {', '.join(known)}"
-            errors[f"conditions.{name}"] = f"{', '.join(strange) or name} is unknown; {offered}."
+    errors = {} if subject in SUBJECTS else {"subject": f"Choose one of {', '.join(SUBJECTS)}."}
+    errors |= {f"conditions.{name}": wrong for name, wanted in conditions.items() if (wrong := _wrong(name, wanted))}
     if subject == "pre_approval":
         never = [name for name in ("type", "risk") if conditions.get(name)]
         errors |= {f"conditions.{name}": f"A pre-approval has no {name}, so this would never apply." for name in never}
     if not 0 < len(stages) <= MOST:
         errors["stages"] = f"Name who has to agree, in 1 to {MOST} stages."
-    for number, stage in enumerate(stages):
-        if wrong := _stage_error(stage):
-            errors[f"stages.{number}"] = wrong
-    return errors
+    return errors | {f"stages.{n}": wrong for n, stage in enumerate(stages) if (wrong := _stage_error(stage))}
+
+
+def _wrong(name: str, wanted: Any) -> str:
+    """What is wrong with a condition; empty where nothing is."""
+    if not isinstance(wanted, list) or not all(isinstance(value, str) for value in wanted):
+        return "Give a list of words."
+    if name not in CONDITIONS:
+        return f"{name} is unknown; there are {', '.join(CONDITIONS)}."
+    offered = CONDITIONS[name]
+    strange = sorted(set(wanted) - set(offered)) if offered else []
+    return f"{', '.join(strange)} is unknown; choose among {', '.join(offered)}." if strange else ""
 
 
 def _stage_error(stage: Mapping[str, Any]) -> str:
