@@ -9,6 +9,7 @@ import dj_email_url
 from csp.constants import NONE, SELF
 
 from releasemgmt import env
+from releasemgmt.audiences import AUDIENCES
 from releasemgmt.portal.theme import THEME
 from releasemgmt.web import logs
 
@@ -353,33 +354,8 @@ WORKFLOW_GATES: dict[str, list[str]] = {
     ],
     "deployments.DeploymentPlan.succeed": ["deployments.gates.tasks_done"],
 }
-# Who hears of an event: kind -> callable(event) giving the users.
-NOTIFICATION_AUDIENCES: dict[str, str] = {
-    "accounts.groupmapping.create": "releasemgmt.accounts.queries.second_people",
-    "accounts.user.request_role": "releasemgmt.accounts.queries.other_administrators",
-    "approvals.approvalpolicy.create": "releasemgmt.accounts.queries.second_people",
-    "approvals.board.cancel": "approvals.queries.members_of",
-    "approvals.board.close_agenda": "approvals.queries.members_of",
-    "approvals.changerequest.miss_retrospective": "approvals.queries.release_managers",
-    "approvals.round.open": "approvals.queries.eligible_voters",
-    "approvals.round.advance": "approvals.queries.eligible_voters",
-    "approvals.round.remind": "approvals.queries.eligible_voters",
-    "approvals.round.escalate": "approvals.queries.those_who_can_help",
-    "approvals.round.expire": "approvals.queries.those_who_can_help",
-    "approvals.round.lose_quorum": "approvals.queries.those_who_can_help",
-    "comment": "approvals.queries.hear_comment",
-    "approvals.round.approve": "approvals.queries.askers",
-    "approvals.round.reject": "approvals.queries.askers",
-    "deployments.deploymentplan.hold_up": "deployments.queries.deployers",
-    "deployments.deploymentplan.start": "deployments.queries.whose_turn_it_is",
-    "deployments.drift.find": "deployments.queries.deployers",
-    "deployments.task.done": "deployments.queries.whose_turn_it_is",
-    "deployments.task.skip": "deployments.queries.whose_turn_it_is",
-    "deployments.task.fail": "deployments.queries.deployers",
-    "deployments.deploymentplan.succeed": "deployments.queries.planners",
-    "deployments.deploymentplan.fail": "deployments.queries.planners",
-    "deployments.deploymentplan.miss": "deployments.queries.planners",
-}
+# Who hears of an event.
+NOTIFICATION_AUDIENCES = AUDIENCES
 # Facts from above that raise a release's risk: callables(release) giving reasons of high risk.
 RISK_FACTS: list[str] = ["deployments.queries.risk_facts"]
 # When a release is to go to production, as those above know it: callables(release) -> an instant or None.

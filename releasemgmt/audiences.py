@@ -1,0 +1,28 @@
+"""Who hears of an event: its kind → the path of a callable(event) that answers users."""
+
+AUDIENCES: dict[str, str] = {
+    "accounts.groupmapping.create": "releasemgmt.accounts.queries.second_people",
+    "accounts.user.request_role": "releasemgmt.accounts.queries.other_administrators",
+    "approvals.approvalpolicy.create": "releasemgmt.accounts.queries.second_people",
+    "approvals.board.cancel": "approvals.queries.members_of",
+    "approvals.board.close_agenda": "approvals.queries.members_of",
+    "approvals.changerequest.miss_retrospective": "approvals.queries.release_managers",
+    "approvals.round.open": "approvals.queries.eligible_voters",
+    "approvals.round.advance": "approvals.queries.eligible_voters",
+    "approvals.round.remind": "approvals.queries.eligible_voters",
+    "approvals.round.escalate": "approvals.queries.those_who_can_help",
+    "approvals.round.expire": "approvals.queries.those_who_can_help",
+    "approvals.round.lose_quorum": "approvals.queries.those_who_can_help",
+    "comment": "approvals.queries.hear_comment",
+    "approvals.round.approve": "approvals.queries.askers",
+    "approvals.round.reject": "approvals.queries.askers",
+    "deployments.deploymentplan.hold_up": "deployments.queries.deployers",
+    "deployments.deploymentplan.start": "deployments.queries.whose_turn_it_is",
+    "deployments.drift.find": "deployments.queries.deployers",
+    "deployments.task.done": "deployments.queries.whose_turn_it_is",
+    "deployments.task.skip": "deployments.queries.whose_turn_it_is",
+    "deployments.task.fail": "deployments.queries.deployers",
+    "deployments.deploymentplan.succeed": "deployments.queries.planners",
+    "deployments.deploymentplan.fail": "deployments.queries.planners",
+    "deployments.deploymentplan.miss": "deployments.queries.planners",
+}
