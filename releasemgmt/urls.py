@@ -27,6 +27,7 @@ urlpatterns = [
     path("accounts/", include("allauth.socialaccount.providers.openid_connect.urls")),
     path("admin/", admin.site.urls),
     # What an app above serves under a path of one below comes first: `environments/matrix/` is no environment.
+    path("api/v1/", include("releasemgmt.kpis.urls")),
     path("api/v1/", include("deployments.urls")),
     path("api/v1/", include("releasemgmt.accounts.urls")),
     path("api/v1/", include("releasemgmt.catalog.urls")),

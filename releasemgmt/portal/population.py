@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime
-from io import StringIO
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db.models import F, Max, QuerySet, Value, Window
@@ -18,11 +16,10 @@ from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product, Tier
 from releasemgmt.portal.covers import Cover, covers, in_words
 from releasemgmt.releases.models import Release
+from releasemgmt.web import spreadsheet
 from releasemgmt.workflow.errors import Invalid
 
 PAGE = 100
-#: With these a spreadsheet begins to calculate.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Period(NamedTuple):
@@ -91,20 +88,9 @@ def lines(user: User, period: Period) -> Iterator[Line]:
 def as_csv(found: Iterable[Line]) -> Iterator[str]:
     """A table for spreadsheets, line by line; no cell of it is a formula."""
     names = [each.name for each in fields(Line)]
-    yield _csv(names)
+    yield spreadsheet.line(names)
     for line in found:
-        yield _csv([_cell({**asdict(line), "covered_by": line.cover}[name]) for name in names])
-
-
-def _cell(value: Any) -> str:
-    text = value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str("" if value is None else value)
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
-def _csv(cells: Sequence[str]) -> str:
-    out = StringIO()
-    csv.writer(out).writerow(cells)
-    return out.getvalue()
+        yield spreadsheet.line([{**asdict(line), "covered_by": line.cover}[name] for name in names])
 
 
 def _place(after: str) -> tuple[str, int]:

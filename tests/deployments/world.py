@@ -50,13 +50,13 @@ class Shop:
         self.production: Environment = EnvironmentFactory(key="production")
         self.test: Environment = EnvironmentFactory(key="test")
 
-    def build(self, component: str, name: str) -> Build:
-        """A build of a component; its digest and its commit follow from its name."""
+    def build(self, component: str, name: str, *, commit: int | None = None) -> Build:
+        """A build of a component; its digest and, where none is given, its commit follow from its name."""
         digest = sha256(f"{component} {name}".encode()).hexdigest()
         build, _new = register_build(
             product=self.product,
             component=self.product.components.get(key=component),
-            commit_sha=sha256(name.encode()).hexdigest()[:40],
+            commit_sha=sha256(name.encode()).hexdigest()[:40] if commit is None else f"{commit:040x}",
             digest=f"sha256:{digest}",
             artifact_uri=f"oci://example.org/{component}:{name}",
             built_at=NOW,

@@ -89,6 +89,9 @@ API = {
     "line-stops/<pk>/transitions/resume/": "POST write",
     "notifications/": "GET",
     "population/": "GET",
+    "kpis/": "GET",
+    "kpis/<figure>/": "GET",
+    "kpis/<figure>/rows/": "GET",
     "notifications/<pk>/read/": "POST write",
     "events/": "GET",
 }

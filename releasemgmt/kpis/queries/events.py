@@ -1,0 +1,38 @@
+"""The event log, as figures read it: what happened to which record, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models import QuerySet, TextField, Value
+from django.db.models.functions import Cast, Concat
+
+from releasemgmt.kpis.queries.scope import Scope
+from releasemgmt.workflow.models import Event
+
+
+class Happened(NamedTuple):
+    """Something that happened to a record; `what` is the last word of its kind."""
+
+    pk: int
+    what: str
+    at: datetime
+
+
+def streams(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """The names of these records' event streams."""
+    name = Concat(Value(f"{rows.model._meta.model_name}:"), Cast("pk", TextField()), output_field=TextField())
+    found: QuerySet[Any, Any] = rows.order_by().annotate(its_stream=name).values("its_stream")
+    return found
+
+
+def happened(scope: Scope, rows: QuerySet[Any], *, kinds: Collection[str]) -> Iterator[Happened]:
+    """What of these kinds had happened to the records by then, in the order of each."""
+    before = f"{rows.model._meta.app_label}.{rows.model._meta.model_name}."
+    events = Event.objects.filter(
+        stream__in=streams(rows), kind__in=[before + each for each in kinds], at__lte=scope.as_of
+    )
+    for stream, kind, at in events.order_by("stream", "seq").values_list("stream", "kind", "at"):
+        yield Happened(int(stream.rpartition(":")[2]), kind.rpartition(".")[2], at)

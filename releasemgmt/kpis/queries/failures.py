@@ -1,0 +1,136 @@
+"""Figures of deployments that failed: how many, and how long until that was repaired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models import OuterRef, Q, Subquery
+
+from deployments.models import Deployment
+from releasemgmt.kpis.definitions import OBSERVATION, Span, seconds_between
+from releasemgmt.kpis.queries.deployments import ROLLBACK, Deployed, deployed, production
+from releasemgmt.kpis.queries.figure import OPEN, Figure, Row, ratio, survival, tally
+from releasemgmt.kpis.queries.incidents import causes, suspicions
+from releasemgmt.kpis.queries.scope import Scope
+
+SKEW = "skew"
+
+
+class Failures(NamedTuple):
+    """Which deployments failed, and when each was repaired first, if it was."""
+
+    confirmed: set[int]
+    suggested: set[int]
+    rolled_back: set[int]
+    recovered_at: dict[int, datetime]
+
+
+def failures(scope: Scope) -> Failures:
+    return scope.once("failures", _failures)
+
+
+def _failures(scope: Scope) -> Failures:
+    """What links a deployment to its failure: what was deployed to repair it, and incidents that it caused."""
+    found = Failures(set(), set(), set(), {})
+    for target, at, succeeded, goes_back in _repairs(scope):
+        found.confirmed.add(target)
+        if succeeded:
+            _recover(found, target, at)
+        if goes_back:
+            found.rolled_back.add(target)
+    for cause, restored_at in causes(scope):
+        found.confirmed.add(cause)
+        if restored_at:
+            _recover(found, cause, restored_at)
+    found.suggested.update(suspicions(scope))
+    return found
+
+
+def _recover(found: Failures, target: int, at: datetime) -> None:
+    found.recovered_at[target] = min(at, found.recovered_at.get(target, at))
+
+
+def _repairs(scope: Scope) -> Iterator[tuple[int, datetime, bool, bool]]:
+    """What was deployed to repair a deployment: it says so, or it is a rollback of the one before it."""
+    before = Deployment.objects.filter(
+        product=OuterRef("product"),
+        environment=OuterRef("environment"),
+        status=Deployment.Status.SUCCEEDED,
+        finished_at__lte=OuterRef("started_at"),
+    )
+    before = before.exclude(kind=ROLLBACK).order_by("-finished_at", "-pk")
+    named = Q(remediates__finished_at__gte=scope.span.begin)
+    rows = production(scope).filter(named | Q(remediates=None, kind=ROLLBACK), finished_at__gte=scope.span.begin)
+    columns = ("remediates_id", "previous", "finished_at", "status", "kind")
+    links: Any = rows.annotate(previous=Subquery(before.values("pk")[:1])).values_list(*columns)
+    for remediates, previous, at, status, kind in links:
+        if target := remediates or previous:
+            yield target, at, status == Deployment.Status.SUCCEEDED, kind == ROLLBACK
+
+
+def _took_traffic(scope: Scope, span: Span) -> list[Deployed]:
+    """What reached users: it succeeded, or it was rolled back; rollbacks themselves are none."""
+    back = failures(scope).rolled_back
+    found = deployed(scope).within(span)
+    return [each for each in found if not each.goes_back and (each.succeeded or _names(each, back))]
+
+
+def _names(each: Deployed, keys: set[int]) -> bool:
+    return each.kind == "deployment" and each.pk in keys
+
+
+def change_fail_rate(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
+    found = failures(scope)
+    young = scope.as_of - OBSERVATION
+    for span in spans:
+        changes = _took_traffic(scope, span)
+        failed = sum(_names(each, found.confirmed) for each in changes)
+        suspect = sum(_names(each, found.confirmed | found.suggested) for each in changes)
+        yield ratio(
+            failed,
+            len(changes),
+            failed=failed,
+            inferred=suspect / len(changes) if changes else None,
+            maturing=sum(each.at > young and not _names(each, found.confirmed) for each in changes),
+        )
+
+
+def fail_rows(scope: Scope) -> Iterator[Row]:
+    """Each that took traffic; 1 where it failed, 0.5 where an incident is suspected to be its failure."""
+    found = failures(scope)
+    for each in _took_traffic(scope, scope.span):
+        failed = 1.0 if _names(each, found.confirmed) else 0.5 if _names(each, found.suggested) else 0.0
+        yield Row(each.at, each.kind, each.pk, failed)
+
+
+def failed_deployment_recovery_time(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
+    for span in spans:
+        rows = list(_recoveries(scope, span))
+        ended = [row.value for row in rows if row.left_out != OPEN]
+        censored = [row.value for row in rows if row.left_out == OPEN]
+        skewed = tally(SKEW for each in ended if each < 0)
+        yield survival([max(0, each) for each in ended], censored, skewed)
+
+
+class Recovery(NamedTuple):
+    """A failed deployment, and the seconds until it was repaired, or for which it has been waiting for that."""
+
+    at: datetime
+    pk: int
+    value: int
+    left_out: str
+
+
+def _recoveries(scope: Scope, span: Span) -> Iterator[Recovery]:
+    found = failures(scope)
+    for each in deployed(scope).within(span):
+        if _names(each, found.confirmed):
+            until = found.recovered_at.get(each.pk)
+            yield Recovery(each.at, each.pk, seconds_between(each.at, until or scope.as_of), "" if until else OPEN)
+
+
+def recovery_rows(scope: Scope) -> Iterator[Row]:
+    for each in _recoveries(scope, scope.span):
+        yield Row(each.at, "deployment", each.pk, max(0, each.value), each.left_out)

@@ -1,0 +1,149 @@
+"""Figures of deployments and commits, from what was done by commands: the fixtures of the specification."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from releasemgmt.kpis import queries
+from tests.conftest import NOW
+from tests.deployments.world import Shop
+from tests.kpis.world import DAY, MINUTE, by_bucket, commits, figures, scope, ship
+
+HOUR = 60 * MINUTE
+
+
+def test_without_deployments_the_rate_is_0_and_the_share_is_none(shop: Shop) -> None:  # fixture 9
+    found = figures(shop.ci, product=shop.product, end=NOW + 40 * DAY * 365, now=NOW + 50 * DAY * 365)
+    assert (found["deployment_frequency"]["value"], found["deployment_frequency"]["n"]) == (0, 0)
+    for name in ("change_fail_rate", "deployment_rework_rate", "change_lead_time", "commits_per_active_day"):
+        assert (found[name]["value"], found[name]["n"]) == (None, 0), name
+
+
+def test_before_the_service_knew_the_product_nothing_is_0(shop: Shop) -> None:
+    found = figures(shop.ci, product=shop.product)  # NOW is before the product was made
+    assert found["deployment_frequency"]["value"] is None
+
+
+def test_five_deployments_in_seven_days(shop: Shop) -> None:  # fixture 15
+    for n in range(5):
+        ship(shop, f"1.{n}", at=NOW - 2 * DAY + n * HOUR)
+    found = figures(shop.ci, product=shop.product)["deployment_frequency"]
+    assert round(found["value"], 3) == 0.714
+    assert (found["n"], found["release_days"], found["median_interval"]) == (5, 1, 3600)
+    days = [each["deployment_frequency"]["n"] for _begin, each in by_bucket(shop.ci, "day", product=shop.product)]
+    assert days == [0, 5, 0, 0, 0, 0, 0, 0]
+
+
+def test_a_rollback_and_a_hotfix(shop: Shop) -> None:  # fixture 8
+    commits(shop, [(1, NOW - 9 * DAY), (2, NOW - 8 * DAY), (3, NOW - DAY), (4, NOW + 110 * MINUTE)])
+    ship(shop, "1", at=NOW - DAY, tip=2)
+    v2 = ship(shop, "2", at=NOW + HOUR, tip=3)
+    before = figures(shop.ci, product=shop.product)
+    old = list(v2.release.product.builds.filter(artifact_uri__endswith=":1"))
+    shop.report(
+        builds=old,
+        kind="rollback",
+        remediates=v2,
+        started_at=NOW + 70 * MINUTE,
+        finished_at=NOW + 80 * MINUTE,
+        now=NOW + 80 * MINUTE,
+    )
+    ship(shop, "2.1", at=NOW + 3 * HOUR, tip=4, remediates=v2)
+    found = figures(shop.ci, product=shop.product)
+    assert (found["deployment_frequency"]["n"], found["deployment_frequency"]["rollbacks"]) == (3, 1)
+    assert (found["change_fail_rate"]["value"], found["change_fail_rate"]["n"]) == (1 / 3, 3)
+    assert found["failed_deployment_recovery_time"]["value"] == 20 * 60
+    assert found["deployment_rework_rate"]["value"] == 2 / 4
+    # The rollback did not restate the lead time of what it took back; the hotfix brought its own commit only.
+    assert before["change_lead_time"]["n"] == 1
+    lead = {row.pk: row.value for row in queries.rows(scope(shop.ci, product=shop.product), "change_lead_time")}
+    assert sorted(value for value in lead.values() if value is not None)[:2] == [70 * 60, 25 * 3600]
+    volumes = queries.rows(scope(shop.ci, product=shop.product), "commit_volume")
+    assert [row.value for row in volumes] == [2, 1, 1]
+
+
+def test_a_rollback_that_names_nothing_takes_back_what_was_there(shop: Shop) -> None:
+    first = ship(shop, "1", at=NOW)
+    ship(shop, "2", at=NOW + HOUR)
+    times = {"started_at": NOW + 2 * HOUR, "finished_at": NOW + 3 * HOUR, "now": NOW + 3 * HOUR}
+    shop.report(builds=list(first.builds.all()), kind="rollback", **times)
+    found = figures(shop.ci, product=shop.product)
+    assert (found["change_fail_rate"]["value"], found["failed_deployment_recovery_time"]["value"]) == (0.5, 7200)
+
+
+def test_what_failed_and_was_taken_back_took_traffic(shop: Shop) -> None:
+    first = ship(shop, "1", at=NOW)
+    second = ship(shop, "2", at=NOW + HOUR, status="failed")
+    found = figures(shop.ci, product=shop.product)
+    assert (found["change_fail_rate"]["value"], found["change_fail_rate"]["n"]) == (0, 1)
+    assert found["deployment_frequency"]["excluded"] == {"failed": 1}
+    times = {"started_at": NOW + 2 * HOUR, "finished_at": NOW + 3 * HOUR, "now": NOW + 3 * HOUR}
+    shop.report(builds=list(first.builds.all()), kind="rollback", remediates=second, **times)
+    found = figures(shop.ci, product=shop.product)
+    assert (found["change_fail_rate"]["value"], found["change_fail_rate"]["n"]) == (0.5, 2)
+
+
+def test_young_deployments_are_maturing(shop: Shop) -> None:
+    ship(shop, "1", at=NOW - 25 * HOUR)
+    ship(shop, "2", at=NOW - 23 * HOUR)
+    found = figures(shop.ci, product=shop.product, now=NOW)["change_fail_rate"]
+    assert (found["value"], found["n"], found["maturing"]) == (0, 2, 1)
+
+
+def test_commits_wait_and_are_delivered(shop: Shop) -> None:
+    commits(shop, [(n, NOW - 5 * DAY + n * HOUR) for n in range(1, 6)])
+    ship(shop, "1", at=NOW - DAY, tip=2)
+    ship(shop, "2", at=NOW, tip=4)
+    found = figures(shop.ci, product=shop.product)["change_lead_time"]
+    took = [5 * 24 * 3600 - n * 3600 for n in (3, 4)]
+    assert (found["n"], found["median"], found["excluded"]) == (2, sum(took) / 2, {"baseline": 2})
+    assert found["open"] == {"count": 1, "oldest_seconds": int(timedelta(days=9, hours=-5).total_seconds())}
+    waiting = {
+        begin: each["change_lead_time"]["open"]
+        for begin, each in by_bucket(shop.ci, "day", product=shop.product, begin=NOW - 6 * DAY)
+    }
+    assert [each["count"] for each in waiting.values()] == [0, 3, 3, 3, 3, 3, 1, 1, 1, 1, 1]
+    oldest = list(waiting.values())[4]["oldest_seconds"]
+    assert oldest == int((list(waiting)[5] - (NOW - 5 * DAY + 3 * HOUR)).total_seconds())
+
+
+def test_a_release_takes_as_long_as_its_oldest_commit(shop: Shop) -> None:
+    commits(shop, [(n, NOW - 5 * DAY + n * HOUR) for n in range(1, 6)])
+    ship(shop, "1", at=NOW - DAY, tip=2)
+    ship(shop, "2", at=NOW, tip=4)
+    ship(shop, "3", at=NOW + HOUR, tip=4)
+    found = figures(shop.ci, product=shop.product)
+    assert (found["release_cycle_time"]["value"], found["release_cycle_time"]["n"]) == ((5 * 24 - 3) * 3600, 1)
+    assert found["release_cycle_time"]["excluded"] == {"baseline": 1, "no_commits": 1}
+    volume = found["commit_volume"]
+    assert (volume["commits"], volume["n"], volume["median"], volume["mean"]) == (4, 3, 2, 4 / 3)
+    (row,) = [
+        row for row in queries.rows(scope(shop.ci, product=shop.product), "release_cycle_time") if not row.left_out
+    ]
+    assert (row.at, row.value) == (NOW, (5 * 24 - 3) * 3600)
+
+
+def test_a_clock_that_ran_ahead_counts_as_none(shop: Shop) -> None:
+    commits(shop, [(1, NOW - 5 * DAY), (2, NOW + HOUR)])
+    ship(shop, "1", at=NOW - DAY, tip=1)
+    ship(shop, "2", at=NOW, tip=2)
+    found = figures(shop.ci, product=shop.product)
+    for name in ("change_lead_time", "release_cycle_time"):
+        assert (found[name]["value"], found[name]["n"], found[name]["excluded"]["skew"]) == (0, 1, 1)
+
+
+def test_commits_a_day_by_the_zone(shop: Shop) -> None:
+    late = NOW.replace(hour=22, minute=30)
+    commits(shop, [(1, late), (2, late + HOUR), (3, late + 2 * HOUR)], author="a@example.org", subject="SHOP-1 Do")
+    utc = figures(shop.ci, product=shop.product)["commits_per_active_day"]
+    riga = figures(shop.ci, product=shop.product, time_zone="Europe/Riga")["commits_per_active_day"]
+    assert (utc["value"], utc["active_days"], utc["time_zone"]) == (1.5, 2, "UTC")
+    assert (riga["value"], riga["active_days"], riga["time_zone"]) == (3, 1, "Europe/Riga")
+    assert (utc["per_contributor_day"], utc["by_author_date"]) == (1.5, 1.5)
+    assert figures(shop.ci, product=shop.product)["commits_without_work_item"]["value"] == 0
+
+
+def test_neither_merges_nor_bots_count(shop: Shop) -> None:
+    commits(shop, [(1, NOW), (2, NOW)], is_bot=True)
+    commits(shop, [(3, NOW)])
+    assert figures(shop.ci, product=shop.product)["commits_per_active_day"]["n"] == 1
