@@ -226,7 +226,7 @@ for records in (
 API["POST approval-policies/<number>/comments/"] = COMMENT
 
 #: Records of no team: everybody who is signed in sees them, and only a role held everywhere counts on them.
-OF_NO_TEAM = ("environments/", "release-models/", "approval-policies/")
+OF_NO_TEAM = ("environments/", "release-models/", "approval-policies/", "kpis/")
 #: Addresses of those whose body names a record of a team: there its roles count.
 OF_THE_BODY = ("environments/<number>/observations/",)
 #: Addresses that are about the caller alone.

@@ -59,6 +59,7 @@ def address(path: str, side: Side, *, transition: str = "cancel") -> str:
         "<task>": str(side.tasks[1].pk),
         "<step>": "done",
         "<end>": "fail",
+        "<figure>": "downtimes",
         "<name>": transition,
     }
     return "/api/v1/" + re.sub("<[a-z]+>", lambda found: parts[found[0]], path)
