@@ -33,26 +33,29 @@ def failures(scope: Scope) -> Failures:
 
 def _failures(scope: Scope) -> Failures:
     """What links a deployment to its failure: what was deployed to repair it, and incidents that it caused."""
-    found = Failures(set(), set(), set(), {})
-    for target, at, succeeded, goes_back in _repairs(scope):
-        found.confirmed.add(target)
-        if succeeded:
-            _recover(found, target, at)
-        if goes_back:
-            found.rolled_back.add(target)
-    for cause, restored_at in causes(scope):
-        found.confirmed.add(cause)
-        if restored_at:
-            _recover(found, cause, restored_at)
-    found.suggested.update(suspicions(scope))
-    return found
+    repairs, caused = list(_repairs(scope)), causes(scope)
+    ends = [(each.target, each.at) for each in repairs if each.succeeded]
+    recovered_at: dict[int, datetime] = {}
+    for target, at in [*ends, *((cause, at) for cause, at in caused if at)]:
+        recovered_at[target] = min(at, recovered_at.get(target, at))
+    return Failures(
+        confirmed={each.target for each in repairs} | {cause for cause, _at in caused},
+        suggested=set(suspicions(scope)),
+        rolled_back={each.target for each in repairs if each.goes_back},
+        recovered_at=recovered_at,
+    )
 
 
-def _recover(found: Failures, target: int, at: datetime) -> None:
-    found.recovered_at[target] = min(at, found.recovered_at.get(target, at))
+class Repair(NamedTuple):
+    """What was deployed to repair a deployment, well or not."""
+
+    target: int
+    at: datetime
+    succeeded: bool
+    goes_back: bool
 
 
-def _repairs(scope: Scope) -> Iterator[tuple[int, datetime, bool, bool]]:
+def _repairs(scope: Scope) -> Iterator[Repair]:
     """What was deployed to repair a deployment: it says so, or it is a rollback of the one before it."""
     before = Deployment.objects.filter(
         product=OuterRef("product"),
@@ -67,7 +70,7 @@ def _repairs(scope: Scope) -> Iterator[tuple[int, datetime, bool, bool]]:
     links: Any = rows.annotate(previous=Subquery(before.values("pk")[:1])).values_list(*columns)
     for remediates, previous, at, status, kind in links:
         if target := remediates or previous:
-            yield target, at, status == Deployment.Status.SUCCEEDED, kind == ROLLBACK
+            yield Repair(target, at, status == Deployment.Status.SUCCEEDED, kind == ROLLBACK)
 
 
 def _took_traffic(scope: Scope, span: Span) -> list[Deployed]:
