@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,11 +32,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="shown on the embedded default"))
 
 
+def pytest_collection_finish() -> None:
+    keep_what_is_there()
+
+
+def keep_what_is_there() -> None:
+    """It stays for the whole run: the collector of garbage need not look through it time and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
     """On SQLite the test database is the file of an installation: other processes find it by RELEASEMGMT_VAR."""
     if connection.vendor == "sqlite":
         connection.settings_dict["TEST"]["NAME"] = str(tmp_path_factory.mktemp("db") / "releasemgmt.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """The database as its migrations leave it; on SQLite a copy of it stays beside it."""
+    if connection.vendor == "sqlite":
+        file = Path(connection.settings_dict["NAME"])
+        with closing(sqlite3.connect(file)) as ours, closing(sqlite3.connect(file.with_name("new.sqlite3"))) as copy:
+            ours.backup(copy)
+    keep_what_is_there()
+
+
+@pytest.fixture(scope="session")
+def new_database(django_db_setup: None) -> Path:
+    """The SQLite file of a new installation; who is not about its making starts from a copy."""
+    return Path(connection.settings_dict["NAME"]).with_name("new.sqlite3")
 
 
 @pytest.fixture(autouse=True, scope="session")

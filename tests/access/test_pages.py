@@ -98,18 +98,19 @@ def to_send(caller: Knocker, page: Page) -> str:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_opening(path: str, world: World, people: list[Knocker]) -> None:
-    found = []
+    where, found = address(path, world.ours), []
     for caller in people:
-        got, writing = knock(caller, "GET", address(path, world.ours))
+        got, writing = knock(caller, "GET", where)
         found.append(wrong(caller, got, to_read(caller, PAGES[path]), writing))
     assert "\n".join(filter(None, found)) == ""
 
 
 @pytest.mark.parametrize("path", [path for path, page in PAGES.items() if page.may is not None])
 def test_sending(path: str, world: World, people: list[Knocker]) -> None:
-    page, found = PAGES[path], []
+    page, where, found = PAGES[path], address(path, world.ours), []
+    fields = page.fields(world.ours)
     for caller in people:
-        got, writing = knock(caller, "POST", address(path, world.ours), page.fields(world.ours))
+        got, writing = knock(caller, "POST", where, fields)
         found.append(wrong(caller, got, to_send(caller, page), writing))
     assert "\n".join(filter(None, found)) == ""
 

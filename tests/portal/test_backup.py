@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -47,11 +48,17 @@ def file(tmp_path: Path, now: datetime) -> Path:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> dict[str, str]:
+def elsewhere(tmp_path: Path, new_database: Path) -> dict[str, str]:
     """The environment of another installation, on SQLite, with nothing in it."""
-    (tmp_path / "elsewhere").mkdir()
+    var = tmp_path / "elsewhere"
+    var.mkdir()
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
-    return kept | {"DJANGO_SETTINGS_MODULE": "releasemgmt.settings", "RELEASEMGMT_VAR": str(tmp_path / "elsewhere")}
+    environment = kept | {"DJANGO_SETTINGS_MODULE": "releasemgmt.settings", "RELEASEMGMT_VAR": str(var)}
+    if connection.vendor == "sqlite":
+        shutil.copy(new_database, var / "releasemgmt.sqlite3")
+    else:
+        manage(environment, "migrate", "--verbosity", "0")
+    return environment
 
 
 @pytest.fixture
@@ -96,7 +103,6 @@ def test_a_new_database_holds_every_row_of_the_backup(elsewhere: dict[str, str],
     written = tmp_path / "backup.gz"
     summary = backup.write(written, now=now)
     assert len(rows(written)) > 40
-    manage(elsewhere, "migrate", "--verbosity", "0")
 
     said = manage(elsewhere, "restore", str(written))
 
@@ -118,7 +124,6 @@ def test_a_new_database_holds_every_row_of_the_backup(elsewhere: dict[str, str],
 def test_what_sqlite_wrote_postgresql_goes_on_with(
     elsewhere: dict[str, str], on_postgresql: dict[str, str], file: Path, tmp_path: Path
 ) -> None:
-    manage(elsewhere, "migrate", "--verbosity", "0")
     manage(elsewhere, "restore", str(file))
     from_sqlite = tmp_path / "sqlite.gz"
     manage(elsewhere, "backup", str(from_sqlite))

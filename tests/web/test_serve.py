@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import socket
 import sqlite3
@@ -36,6 +37,13 @@ def port() -> int:
 def var(tmp_path: Path) -> Path:
     """Where the installation under test keeps its data."""
     return tmp_path / "var"
+
+
+@pytest.fixture
+def installed(var: Path, new_database: Path) -> Path:
+    """Its database, made already."""
+    var.mkdir()
+    return Path(shutil.copy(new_database, var / "releasemgmt.sqlite3"))
 
 
 def environment(var: Path) -> dict[str, str]:
@@ -121,7 +129,7 @@ def test_it_serves_until_interrupted_and_a_second_start_keeps_the_data(serve: Se
         assert in_session(process.pid) == []
 
 
-def test_its_beat_and_worker_publish_what_another_process_wrote(serve: Serve, var: Path) -> None:
+def test_its_beat_and_worker_publish_what_another_process_wrote(serve: Serve, var: Path, installed: Path) -> None:
     process = serve()
     wait_for_address(process)
     make_team = "from releasemgmt.accounts import commands as c; c.create_team(key='t', name='T', actor=c.system())"
@@ -136,7 +144,7 @@ def test_its_beat_and_worker_publish_what_another_process_wrote(serve: Serve, va
 
 
 @pytest.mark.parametrize("victim", ["the parent", "granian"])
-def test_neither_outlives_the_other(serve: Serve, victim: str) -> None:
+def test_neither_outlives_the_other(serve: Serve, installed: Path, victim: str) -> None:
     process = serve()
     wait_for_address(process)
     others = sorted(set(in_session(process.pid)) - {process.pid})
