@@ -161,6 +161,28 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["-created_at", "-id"], name="change_list"),
+                    models.Index(fields=["state", "-created_at", "-id"], name="change_list_by_state"),
+                    models.Index(fields=["product", "-created_at", "-id"], name="change_list_by_product"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("planned_start", None),
+                            ("planned_end", None),
+                            ("planned_start__lt", models.F("planned_end")),
+                            _connector="OR",
+                        ),
+                        name="change_starts_before_it_ends",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("outage_minutes", None), ("outage_expected", True), _connector="OR"),
+                        name="outage_has_a_length_if_expected",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ApprovalRound",
@@ -217,6 +239,38 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["release", "-id"], name="round_of_release"),
+                    models.Index(fields=["change", "-id"], name="round_of_change"),
+                    models.Index(fields=["state", "-opened_at", "-id"], name="round_list_by_state"),
+                    models.Index(fields=["-opened_at", "-id"], name="round_list"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("change__isnull", False), ("release", None)),
+                            models.Q(("change", None), ("release__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="round_has_one_subject",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "open")), fields=("release",), name="one_open_round_a_release"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "open")), fields=("change",), name="one_open_round_a_change"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("decided_at", None), ("state", "open")),
+                            models.Q(models.Q(("state", "open"), _negated=True), ("decided_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="round_is_decided_at_a_time",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Vote",
@@ -251,106 +305,21 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["at", "id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("revoked_at", None)),
+                        fields=("round", "voter"),
+                        name="one_live_vote_a_person_a_round",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("decision", "reject"), _negated=True),
+                            models.Q(("comment", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="a_rejection_says_why",
+                    ),
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="changerequest",
-            index=models.Index(fields=["-created_at", "-id"], name="change_list"),
-        ),
-        migrations.AddIndex(
-            model_name="changerequest",
-            index=models.Index(fields=["state", "-created_at", "-id"], name="change_list_by_state"),
-        ),
-        migrations.AddIndex(
-            model_name="changerequest",
-            index=models.Index(fields=["product", "-created_at", "-id"], name="change_list_by_product"),
-        ),
-        migrations.AddConstraint(
-            model_name="changerequest",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("planned_start", None),
-                    ("planned_end", None),
-                    ("planned_start__lt", models.F("planned_end")),
-                    _connector="OR",
-                ),
-                name="change_starts_before_it_ends",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="changerequest",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("outage_minutes", None), ("outage_expected", True), _connector="OR"),
-                name="outage_has_a_length_if_expected",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="approvalround",
-            index=models.Index(fields=["release", "-id"], name="round_of_release"),
-        ),
-        migrations.AddIndex(
-            model_name="approvalround",
-            index=models.Index(fields=["change", "-id"], name="round_of_change"),
-        ),
-        migrations.AddIndex(
-            model_name="approvalround",
-            index=models.Index(fields=["state", "-opened_at", "-id"], name="round_list_by_state"),
-        ),
-        migrations.AddIndex(
-            model_name="approvalround",
-            index=models.Index(fields=["-opened_at", "-id"], name="round_list"),
-        ),
-        migrations.AddConstraint(
-            model_name="approvalround",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("change__isnull", False), ("release", None)),
-                    models.Q(("change", None), ("release__isnull", False)),
-                    _connector="OR",
-                ),
-                name="round_has_one_subject",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="approvalround",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "open")), fields=("release",), name="one_open_round_a_release"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="approvalround",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "open")), fields=("change",), name="one_open_round_a_change"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="approvalround",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("decided_at", None), ("state", "open")),
-                    models.Q(models.Q(("state", "open"), _negated=True), ("decided_at__isnull", False)),
-                    _connector="OR",
-                ),
-                name="round_is_decided_at_a_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="vote",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("revoked_at", None)),
-                fields=("round", "voter"),
-                name="one_live_vote_a_person_a_round",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="vote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("decision", "reject"), _negated=True),
-                    models.Q(("comment", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="a_rejection_says_why",
-            ),
         ),
     ]

@@ -92,6 +92,16 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["key"],
+                "indexes": [models.Index(fields=["-created_at", "-id"], name="board_list")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("duration_minutes__range", (1, 1440))), name="board_meets_for_some_minutes"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("cut_off_minutes__range", (1, 20160))),
+                        name="board_closes_its_agenda_before",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -116,6 +126,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["user__first_name", "user__username"],
+                "constraints": [models.UniqueConstraint(fields=("board", "user"), name="board_member_once")],
             },
         ),
         migrations.CreateModel(
@@ -158,6 +169,38 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["-starts_at", "-id"], name="meeting_list"),
+                    models.Index(
+                        condition=models.Q(("agenda_at", None), ("state", "planned")),
+                        fields=["cut_off_at"],
+                        name="agenda_to_close",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("board", "starts_at"), name="meeting_once_at_a_time"),
+                    models.CheckConstraint(
+                        condition=models.Q(("starts_at__lt", models.F("ends_at"))), name="meeting_starts_before_it_ends"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("cut_off_at__lt", models.F("starts_at"))),
+                        name="agenda_closes_before_the_meeting",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("settled_at", None), ("settled_by", None), ("state", "planned")),
+                            models.Q(
+                                models.Q(("state", "planned"), _negated=True),
+                                ("settled_at__isnull", False),
+                                ("settled_by__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="meeting_is_settled_by_somebody",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="AgendaItem",
@@ -201,92 +244,22 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["meeting", "position"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("meeting", "round"), name="round_once_on_an_agenda"),
+                    models.UniqueConstraint(fields=("meeting", "position"), name="agenda_item_has_its_place"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("decided_at", None), ("decided_by", None), ("decision", "")),
+                            models.Q(
+                                models.Q(("decision", ""), _negated=True),
+                                ("decided_at__isnull", False),
+                                ("decided_by__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="agenda_item_is_decided_by_somebody",
+                    ),
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="board",
-            index=models.Index(fields=["-created_at", "-id"], name="board_list"),
-        ),
-        migrations.AddConstraint(
-            model_name="board",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("duration_minutes__range", (1, 1440))), name="board_meets_for_some_minutes"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="board",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("cut_off_minutes__range", (1, 20160))), name="board_closes_its_agenda_before"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="boardmember",
-            constraint=models.UniqueConstraint(fields=("board", "user"), name="board_member_once"),
-        ),
-        migrations.AddIndex(
-            model_name="meeting",
-            index=models.Index(fields=["-starts_at", "-id"], name="meeting_list"),
-        ),
-        migrations.AddIndex(
-            model_name="meeting",
-            index=models.Index(
-                condition=models.Q(("agenda_at", None), ("state", "planned")),
-                fields=["cut_off_at"],
-                name="agenda_to_close",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="meeting",
-            constraint=models.UniqueConstraint(fields=("board", "starts_at"), name="meeting_once_at_a_time"),
-        ),
-        migrations.AddConstraint(
-            model_name="meeting",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("starts_at__lt", models.F("ends_at"))), name="meeting_starts_before_it_ends"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="meeting",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("cut_off_at__lt", models.F("starts_at"))), name="agenda_closes_before_the_meeting"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="meeting",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("settled_at", None), ("settled_by", None), ("state", "planned")),
-                    models.Q(
-                        models.Q(("state", "planned"), _negated=True),
-                        ("settled_at__isnull", False),
-                        ("settled_by__isnull", False),
-                    ),
-                    _connector="OR",
-                ),
-                name="meeting_is_settled_by_somebody",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="agendaitem",
-            constraint=models.UniqueConstraint(fields=("meeting", "round"), name="round_once_on_an_agenda"),
-        ),
-        migrations.AddConstraint(
-            model_name="agendaitem",
-            constraint=models.UniqueConstraint(fields=("meeting", "position"), name="agenda_item_has_its_place"),
-        ),
-        migrations.AddConstraint(
-            model_name="agendaitem",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("decided_at", None), ("decided_by", None), ("decision", "")),
-                    models.Q(
-                        models.Q(("decision", ""), _negated=True),
-                        ("decided_at__isnull", False),
-                        ("decided_by__isnull", False),
-                    ),
-                    _connector="OR",
-                ),
-                name="agenda_item_is_decided_by_somebody",
-            ),
         ),
     ]

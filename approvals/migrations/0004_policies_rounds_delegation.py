@@ -32,9 +32,36 @@ class Migration(migrations.Migration):
                 ("text", models.CharField(max_length=500)),
                 ("met_at", models.DateTimeField(blank=True, null=True)),
                 ("evidence", models.TextField(blank=True)),
+                (
+                    "met_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "vote",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="conditions", to="approvals.vote"
+                    ),
+                ),
             ],
             options={
                 "ordering": ["pk"],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("text", ""), _negated=True), name="condition_says_what"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("met_at", None), ("met_by", None)),
+                            models.Q(("met_at__isnull", False), ("met_by__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="condition_is_met_by_somebody",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -47,9 +74,39 @@ class Migration(migrations.Migration):
                 ("reason", models.CharField(blank=True, max_length=500)),
                 ("created_at", models.DateTimeField()),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "delegate",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="delegations_held",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "delegator",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="delegations_given",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
                 "ordering": ["-starts_at", "-id"],
+                "indexes": [
+                    models.Index(fields=["delegator", "-ends_at"], name="delegation_given"),
+                    models.Index(fields=["delegate", "-ends_at"], name="delegation_held"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("delegator", models.F("delegate")), _negated=True),
+                        name="delegation_to_another",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("starts_at__lt", models.F("ends_at"))),
+                        name="delegation_starts_before_it_ends",
+                    ),
+                ],
             },
         ),
         migrations.RemoveConstraint(
@@ -304,79 +361,6 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="a_vote_in_place_of_another",
-            ),
-        ),
-        migrations.AddField(
-            model_name="condition",
-            name="met_by",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="condition",
-            name="vote",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="conditions", to="approvals.vote"
-            ),
-        ),
-        migrations.AddField(
-            model_name="delegation",
-            name="delegate",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="delegations_held",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="delegation",
-            name="delegator",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="delegations_given",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="condition",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("text", ""), _negated=True), name="condition_says_what"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="condition",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("met_at", None), ("met_by", None)),
-                    models.Q(("met_at__isnull", False), ("met_by__isnull", False)),
-                    _connector="OR",
-                ),
-                name="condition_is_met_by_somebody",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="delegation",
-            index=models.Index(fields=["delegator", "-ends_at"], name="delegation_given"),
-        ),
-        migrations.AddIndex(
-            model_name="delegation",
-            index=models.Index(fields=["delegate", "-ends_at"], name="delegation_held"),
-        ),
-        migrations.AddConstraint(
-            model_name="delegation",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("delegator", models.F("delegate")), _negated=True), name="delegation_to_another"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="delegation",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("starts_at__lt", models.F("ends_at"))), name="delegation_starts_before_it_ends"
             ),
         ),
     ]

@@ -34,9 +34,34 @@ class Migration(migrations.Migration):
                 ),
                 ("detail", models.CharField(blank=True, max_length=500)),
                 ("found_at", models.DateTimeField()),
+                (
+                    "change",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="approvals.changerequest",
+                    ),
+                ),
+                (
+                    "other",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="approvals.changerequest",
+                    ),
+                ),
             ],
             options={
                 "ordering": ["pk"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("change", "other", "kind"), name="conflict_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("other", None), ("change__lt", models.F("other")), _connector="OR"),
+                        name="conflict_in_one_order",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -87,9 +112,20 @@ class Migration(migrations.Migration):
                         ],
                     ),
                 ),
+                (
+                    "product",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="change_models",
+                        to="catalog.product",
+                    ),
+                ),
             ],
             options={
                 "ordering": ["key", "-version"],
+                "constraints": [models.UniqueConstraint(fields=("key", "version"), name="change_model_version_once")],
             },
         ),
         migrations.CreateModel(
@@ -115,6 +151,26 @@ class Migration(migrations.Migration):
                     models.CharField(choices=[("low", "Low"), ("medium", "Medium"), ("high", "High")], max_length=10),
                 ),
                 ("at", models.DateTimeField()),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "change",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="assessments",
+                        to="approvals.changerequest",
+                    ),
+                ),
+                (
+                    "questionnaire",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="approvals.questionnaire"
+                    ),
+                ),
             ],
             options={
                 "ordering": ["-pk"],
@@ -133,34 +189,6 @@ class Migration(migrations.Migration):
             model_name="changerequest",
             name="retrospective_missed_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
-        ),
-        migrations.AddField(
-            model_name="changeconflict",
-            name="change",
-            field=models.ForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="approvals.changerequest",
-            ),
-        ),
-        migrations.AddField(
-            model_name="changeconflict",
-            name="other",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="approvals.changerequest"
-            ),
-        ),
-        migrations.AddField(
-            model_name="changemodel",
-            name="product",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="change_models",
-                to="catalog.product",
-            ),
         ),
         migrations.AddField(
             model_name="approvalround",
@@ -251,42 +279,6 @@ class Migration(migrations.Migration):
                 condition=models.Q(("model", None), ("type", "standard"), _connector="OR"),
                 name="standard_changes_have_models",
             ),
-        ),
-        migrations.AddField(
-            model_name="riskassessment",
-            name="by",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="riskassessment",
-            name="change",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="assessments", to="approvals.changerequest"
-            ),
-        ),
-        migrations.AddField(
-            model_name="riskassessment",
-            name="questionnaire",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="approvals.questionnaire"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="changeconflict",
-            constraint=models.UniqueConstraint(fields=("change", "other", "kind"), name="conflict_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="changeconflict",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("other", None), ("change__lt", models.F("other")), _connector="OR"),
-                name="conflict_in_one_order",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="changemodel",
-            constraint=models.UniqueConstraint(fields=("key", "version"), name="change_model_version_once"),
         ),
         migrations.RunPython(shipped.insert_questionnaire, migrations.RunPython.noop),
     ]

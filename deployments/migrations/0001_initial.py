@@ -41,6 +41,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("succeeded_at__isnull", False)),
+                        fields=["component", "environment", "-succeeded_at", "-id"],
+                        name="deployed_build_latest",
+                    )
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Deployment",
@@ -124,6 +133,43 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["-started_at", "-id"], name="deployment_list"),
+                    models.Index(fields=["product", "-started_at", "-id"], name="deployment_list_by_product"),
+                    models.Index(fields=["release", "-started_at", "-id"], name="deployment_list_by_release"),
+                    models.Index(fields=["environment", "-started_at", "-id"], name="deployment_list_by_environ"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("status", "running")),
+                        fields=("product", "environment"),
+                        name="one_running_deployment_in_an_environment",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("external_id", ""), _negated=True),
+                        fields=("product", "external_id"),
+                        name="external_id_once_in_a_product",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("finished_at", None), ("status", "running")),
+                            models.Q(
+                                models.Q(("status", "running"), _negated=True),
+                                models.Q(("finished_at", None), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="deployment_finished_iff_not_running",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("finished_at", None), ("started_at__lte", models.F("finished_at")), _connector="OR"
+                        ),
+                        name="deployment_starts_before_it_ends",
+                    ),
+                ],
+            },
         ),
         migrations.AddField(
             model_name="deployedbuild",
@@ -185,6 +231,21 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["-created_at", "-id"], name="plan_list"),
+                    models.Index(fields=["state", "-created_at", "-id"], name="plan_list_by_state"),
+                    models.Index(fields=["release", "-created_at", "-id"], name="plan_list_by_release"),
+                    models.Index(fields=["environment", "-created_at", "-id"], name="plan_list_by_environment"),
+                    models.Index(fields=["state", "planned_start"], name="plan_due"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("planned_start__lte", models.F("latest_start"))),
+                        name="plan_is_not_too_late_before_it_begins",
+                    )
+                ],
+            },
         ),
         migrations.AddField(
             model_name="deployment",
@@ -285,101 +346,27 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["plan", "is_backout", "position"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("plan", "is_backout", "position"), name="task_has_its_place"),
+                    models.CheckConstraint(
+                        condition=models.Q(("assigned_user", None), ("assigned_team", None), _connector="OR"),
+                        name="task_has_one_assignee",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state__in", ["failed", "skipped"]), _negated=True),
+                            models.Q(("reason", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="task_failed_or_skipped_says_why",
+                    ),
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="deployedbuild",
-            index=models.Index(
-                condition=models.Q(("succeeded_at__isnull", False)),
-                fields=["component", "environment", "-succeeded_at", "-id"],
-                name="deployed_build_latest",
-            ),
         ),
         migrations.AddConstraint(
             model_name="deployedbuild",
             constraint=models.UniqueConstraint(
                 fields=("deployment", "component"), name="component_once_in_a_deployment"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="deploymentplan",
-            index=models.Index(fields=["-created_at", "-id"], name="plan_list"),
-        ),
-        migrations.AddIndex(
-            model_name="deploymentplan",
-            index=models.Index(fields=["state", "-created_at", "-id"], name="plan_list_by_state"),
-        ),
-        migrations.AddIndex(
-            model_name="deploymentplan",
-            index=models.Index(fields=["release", "-created_at", "-id"], name="plan_list_by_release"),
-        ),
-        migrations.AddIndex(
-            model_name="deploymentplan",
-            index=models.Index(fields=["environment", "-created_at", "-id"], name="plan_list_by_environment"),
-        ),
-        migrations.AddIndex(
-            model_name="deploymentplan",
-            index=models.Index(fields=["state", "planned_start"], name="plan_due"),
-        ),
-        migrations.AddConstraint(
-            model_name="deploymentplan",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("planned_start__lte", models.F("latest_start"))),
-                name="plan_is_not_too_late_before_it_begins",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="deployment",
-            index=models.Index(fields=["-started_at", "-id"], name="deployment_list"),
-        ),
-        migrations.AddIndex(
-            model_name="deployment",
-            index=models.Index(fields=["product", "-started_at", "-id"], name="deployment_list_by_product"),
-        ),
-        migrations.AddIndex(
-            model_name="deployment",
-            index=models.Index(fields=["release", "-started_at", "-id"], name="deployment_list_by_release"),
-        ),
-        migrations.AddIndex(
-            model_name="deployment",
-            index=models.Index(fields=["environment", "-started_at", "-id"], name="deployment_list_by_environ"),
-        ),
-        migrations.AddConstraint(
-            model_name="deployment",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("status", "running")),
-                fields=("product", "environment"),
-                name="one_running_deployment_in_an_environment",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="deployment",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("external_id", ""), _negated=True),
-                fields=("product", "external_id"),
-                name="external_id_once_in_a_product",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="deployment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("finished_at", None), ("status", "running")),
-                    models.Q(
-                        models.Q(("status", "running"), _negated=True), models.Q(("finished_at", None), _negated=True)
-                    ),
-                    _connector="OR",
-                ),
-                name="deployment_finished_iff_not_running",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="deployment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("finished_at", None), ("started_at__lte", models.F("finished_at")), _connector="OR"
-                ),
-                name="deployment_starts_before_it_ends",
             ),
         ),
         migrations.AddConstraint(
@@ -391,28 +378,6 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="deployment_has_a_plan_or_a_reporter",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="deploymenttask",
-            constraint=models.UniqueConstraint(fields=("plan", "is_backout", "position"), name="task_has_its_place"),
-        ),
-        migrations.AddConstraint(
-            model_name="deploymenttask",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("assigned_user", None), ("assigned_team", None), _connector="OR"),
-                name="task_has_one_assignee",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="deploymenttask",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state__in", ["failed", "skipped"]), _negated=True),
-                    models.Q(("reason", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="task_failed_or_skipped_says_why",
             ),
         ),
     ]

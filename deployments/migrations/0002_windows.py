@@ -52,6 +52,33 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["-stopped_at", "-id"], name="line_stop_list")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("product__isnull", False), ("environment__isnull", False), _connector="OR"),
+                        name="line_stop_has_a_scope",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("resumed_at", None)),
+                        fields=("product", "environment"),
+                        name="line_stopped_once",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("environment", None), ("resumed_at", None)),
+                        fields=("product",),
+                        name="product_stopped_once",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("product", None), ("resumed_at", None)),
+                        fields=("environment",),
+                        name="environment_stopped_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True), name="line_stop_says_why"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Resumption",
@@ -75,6 +102,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["pk"],
+                "constraints": [models.UniqueConstraint(fields=("stop", "by"), name="agrees_to_resume_once")],
             },
         ),
         migrations.CreateModel(
@@ -175,6 +203,30 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["-created_at", "-id"], name="window_list"),
+                    models.Index(fields=["state", "-created_at", "-id"], name="window_list_by_state"),
+                    models.Index(
+                        condition=models.Q(("state", "in_force")), fields=["laid_out_until"], name="window_to_lay_out"
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("environment", None), ("tier", ""), _connector="OR"),
+                        name="window_of_environment_or_tier",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("duration_minutes__range", (1, 527040))), name="window_lasts_some_minutes"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("name", ""), _negated=True), models.Q(("reason", ""), _negated=True)
+                        ),
+                        name="window_says_why",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Occurrence",
@@ -194,6 +246,14 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["starts_at", "pk"],
+                "indexes": [models.Index(fields=["starts_at"], name="occurrence_by_start")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("window", "starts_at"), name="occurrence_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("starts_at__lt", models.F("ends_at"))),
+                        name="occurrence_starts_before_it_ends",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -262,143 +322,38 @@ class Migration(migrations.Migration):
                 ),
                 ("windows", models.ManyToManyField(related_name="overrides", to="deployments.window")),
             ],
-        ),
-        migrations.AddIndex(
-            model_name="linestop",
-            index=models.Index(fields=["-stopped_at", "-id"], name="line_stop_list"),
-        ),
-        migrations.AddConstraint(
-            model_name="linestop",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("product__isnull", False), ("environment__isnull", False), _connector="OR"),
-                name="line_stop_has_a_scope",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="linestop",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("resumed_at", None)), fields=("product", "environment"), name="line_stopped_once"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="linestop",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("environment", None), ("resumed_at", None)),
-                fields=("product",),
-                name="product_stopped_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="linestop",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("product", None), ("resumed_at", None)),
-                fields=("environment",),
-                name="environment_stopped_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="linestop",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("reason", ""), _negated=True), name="line_stop_says_why"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="resumption",
-            constraint=models.UniqueConstraint(fields=("stop", "by"), name="agrees_to_resume_once"),
-        ),
-        migrations.AddIndex(
-            model_name="window",
-            index=models.Index(fields=["-created_at", "-id"], name="window_list"),
-        ),
-        migrations.AddIndex(
-            model_name="window",
-            index=models.Index(fields=["state", "-created_at", "-id"], name="window_list_by_state"),
-        ),
-        migrations.AddIndex(
-            model_name="window",
-            index=models.Index(
-                condition=models.Q(("state", "in_force")), fields=["laid_out_until"], name="window_to_lay_out"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="window",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("environment", None), ("tier", ""), _connector="OR"),
-                name="window_of_environment_or_tier",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="window",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("duration_minutes__range", (1, 527040))), name="window_lasts_some_minutes"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="window",
-            constraint=models.CheckConstraint(
-                condition=models.Q(models.Q(("name", ""), _negated=True), models.Q(("reason", ""), _negated=True)),
-                name="window_says_why",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="occurrence",
-            index=models.Index(fields=["starts_at"], name="occurrence_by_start"),
-        ),
-        migrations.AddConstraint(
-            model_name="occurrence",
-            constraint=models.UniqueConstraint(fields=("window", "starts_at"), name="occurrence_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="occurrence",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("starts_at__lt", models.F("ends_at"))), name="occurrence_starts_before_it_ends"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="windowoverride",
-            index=models.Index(fields=["-requested_at", "-id"], name="override_list"),
-        ),
-        migrations.AddIndex(
-            model_name="windowoverride",
-            index=models.Index(fields=["release", "environment", "expires_at"], name="override_to_use"),
-        ),
-        migrations.AddConstraint(
-            model_name="windowoverride",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("used__lte", models.F("uses")), ("uses__range", (1, 100))),
-                name="override_used_so_often_at_most",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="windowoverride",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("decided_at", None), ("decided_by", None), ("state", "requested")),
-                    models.Q(
-                        models.Q(("state", "requested"), _negated=True),
-                        ("decided_at__isnull", False),
-                        ("decided_by__isnull", False),
+            options={
+                "indexes": [
+                    models.Index(fields=["-requested_at", "-id"], name="override_list"),
+                    models.Index(fields=["release", "environment", "expires_at"], name="override_to_use"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("used__lte", models.F("uses")), ("uses__range", (1, 100))),
+                        name="override_used_so_often_at_most",
                     ),
-                    _connector="OR",
-                ),
-                name="override_is_decided_by_somebody",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="windowoverride",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "approved"), _negated=True),
-                    models.Q(("decided_by", models.F("requested_by")), _negated=True),
-                    _connector="OR",
-                ),
-                name="override_by_another_person",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="windowoverride",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("reason", ""), _negated=True), name="override_says_why"
-            ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("decided_at", None), ("decided_by", None), ("state", "requested")),
+                            models.Q(
+                                models.Q(("state", "requested"), _negated=True),
+                                ("decided_at__isnull", False),
+                                ("decided_by__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="override_is_decided_by_somebody",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "approved"), _negated=True),
+                            models.Q(("decided_by", models.F("requested_by")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="override_by_another_person",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("reason", ""), _negated=True), name="override_says_why"),
+                ],
+            },
         ),
     ]

@@ -45,9 +45,144 @@ class Migration(migrations.Migration):
                 ("withdrawn", models.BooleanField(default=False)),
                 ("external_id", models.CharField(blank=True, editable=False, max_length=200)),
                 ("recorded_at", models.DateTimeField()),
+                (
+                    "cause_confirmed_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "caused_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="deployments.deployment",
+                    ),
+                ),
+                ("components", models.ManyToManyField(blank=True, related_name="incidents", to="catalog.component")),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="catalog.environment",
+                    ),
+                ),
+                (
+                    "fix_confirmed_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "fixed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="deployments.deployment",
+                    ),
+                ),
+                (
+                    "product",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="catalog.product",
+                    ),
+                ),
+                (
+                    "reported_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["-started_at", "-id"], name="incident_list"),
+                    models.Index(fields=["product", "-started_at", "-id"], name="incident_list_by_product"),
+                    models.Index(
+                        condition=models.Q(("restored_at", None), ("withdrawn", False)),
+                        fields=["product", "-started_at", "-id"],
+                        name="incident_open",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("restored_at", None), ("started_at__lte", models.F("restored_at")), _connector="OR"
+                        ),
+                        name="incident_starts_before_it_ends",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("detected_at", None), ("started_at__lte", models.F("detected_at")), _connector="OR"
+                        ),
+                        name="incident_starts_before_it_is_seen",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("cause_confirmed_by", None), ("caused_by", None)),
+                            models.Q(("cause_confirmed_by__isnull", False), ("caused_by__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="incident_cause_is_confirmed",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("fix_confirmed_by", None), ("fixed_by", None)),
+                            models.Q(("fix_confirmed_by__isnull", False), ("fixed_by__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="incident_fix_is_confirmed",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("external_id", ""), _negated=True),
+                            models.Q(
+                                ("environment__isnull", False),
+                                ("planned", False),
+                                models.Q(("kind", "notice"), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="only_an_imported_incident_is_planned_or_nowhere",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("external_id", ""), _negated=True),
+                            ("reported_by__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="incident_is_imported_or_reported",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("external_id", ""), _negated=True),
+                        fields=("product", "external_id"),
+                        name="incident_imported_once",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -77,313 +212,129 @@ class Migration(migrations.Migration):
                 ("components", models.JSONField(default=list)),
                 ("recorded_at", models.DateTimeField()),
                 ("superseded_at", models.DateTimeField(null=True)),
+                (
+                    "cause_confirmed_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "caused_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="deployments.deployment",
+                    ),
+                ),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="catalog.environment",
+                    ),
+                ),
+                (
+                    "fix_confirmed_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "fixed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="deployments.deployment",
+                    ),
+                ),
+                (
+                    "incident",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="revisions", to="deployments.incident"
+                    ),
+                ),
+                (
+                    "product",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="catalog.product",
+                    ),
+                ),
             ],
             options={
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["product", "started_at"], name="incident_revision_by_start"),
+                    models.Index(
+                        condition=models.Q(("superseded_at", None)),
+                        fields=["product", "started_at"],
+                        name="incident_revision_last",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("restored_at", None), ("started_at__lte", models.F("restored_at")), _connector="OR"
+                        ),
+                        name="incidentrevision_starts_before_it_ends",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("detected_at", None), ("started_at__lte", models.F("detected_at")), _connector="OR"
+                        ),
+                        name="incidentrevision_starts_before_it_is_seen",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("cause_confirmed_by", None), ("caused_by", None)),
+                            models.Q(("cause_confirmed_by__isnull", False), ("caused_by__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="incidentrevision_cause_is_confirmed",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("fix_confirmed_by", None), ("fixed_by", None)),
+                            models.Q(("fix_confirmed_by__isnull", False), ("fixed_by__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="incidentrevision_fix_is_confirmed",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("superseded_at", None), ("recorded_at__lte", models.F("superseded_at")), _connector="OR"
+                        ),
+                        name="incident_is_corrected_after_it_is_recorded",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("superseded_at", None)),
+                        fields=("incident",),
+                        name="one_last_revision_an_incident",
+                    ),
+                ],
             },
         ),
         migrations.AddIndex(
             model_name="deployment",
             index=models.Index(fields=["product", "-finished_at", "-id"], name="deployment_ended_by_product"),
-        ),
-        migrations.AddField(
-            model_name="incident",
-            name="cause_confirmed_by",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="incident",
-            name="caused_by",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="deployments.deployment",
-            ),
-        ),
-        migrations.AddField(
-            model_name="incident",
-            name="components",
-            field=models.ManyToManyField(blank=True, related_name="incidents", to="catalog.component"),
-        ),
-        migrations.AddField(
-            model_name="incident",
-            name="environment",
-            field=models.ForeignKey(
-                blank=True,
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="catalog.environment",
-            ),
-        ),
-        migrations.AddField(
-            model_name="incident",
-            name="fix_confirmed_by",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="incident",
-            name="fixed_by",
-            field=models.ForeignKey(
-                blank=True,
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="deployments.deployment",
-            ),
-        ),
-        migrations.AddField(
-            model_name="incident",
-            name="product",
-            field=models.ForeignKey(
-                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="catalog.product"
-            ),
-        ),
-        migrations.AddField(
-            model_name="incident",
-            name="reported_by",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="incidentrevision",
-            name="cause_confirmed_by",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="incidentrevision",
-            name="caused_by",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="deployments.deployment",
-            ),
-        ),
-        migrations.AddField(
-            model_name="incidentrevision",
-            name="environment",
-            field=models.ForeignKey(
-                blank=True,
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="catalog.environment",
-            ),
-        ),
-        migrations.AddField(
-            model_name="incidentrevision",
-            name="fix_confirmed_by",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="incidentrevision",
-            name="fixed_by",
-            field=models.ForeignKey(
-                blank=True,
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="deployments.deployment",
-            ),
-        ),
-        migrations.AddField(
-            model_name="incidentrevision",
-            name="incident",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="revisions", to="deployments.incident"
-            ),
-        ),
-        migrations.AddField(
-            model_name="incidentrevision",
-            name="product",
-            field=models.ForeignKey(
-                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="catalog.product"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="incident",
-            index=models.Index(fields=["-started_at", "-id"], name="incident_list"),
-        ),
-        migrations.AddIndex(
-            model_name="incident",
-            index=models.Index(fields=["product", "-started_at", "-id"], name="incident_list_by_product"),
-        ),
-        migrations.AddIndex(
-            model_name="incident",
-            index=models.Index(
-                condition=models.Q(("restored_at", None), ("withdrawn", False)),
-                fields=["product", "-started_at", "-id"],
-                name="incident_open",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("restored_at", None), ("started_at__lte", models.F("restored_at")), _connector="OR"
-                ),
-                name="incident_starts_before_it_ends",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("detected_at", None), ("started_at__lte", models.F("detected_at")), _connector="OR"
-                ),
-                name="incident_starts_before_it_is_seen",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("cause_confirmed_by", None), ("caused_by", None)),
-                    models.Q(("cause_confirmed_by__isnull", False), ("caused_by__isnull", False)),
-                    _connector="OR",
-                ),
-                name="incident_cause_is_confirmed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("fix_confirmed_by", None), ("fixed_by", None)),
-                    models.Q(("fix_confirmed_by__isnull", False), ("fixed_by__isnull", False)),
-                    _connector="OR",
-                ),
-                name="incident_fix_is_confirmed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("external_id", ""), _negated=True),
-                    models.Q(
-                        ("environment__isnull", False), ("planned", False), models.Q(("kind", "notice"), _negated=True)
-                    ),
-                    _connector="OR",
-                ),
-                name="only_an_imported_incident_is_planned_or_nowhere",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("external_id", ""), _negated=True), ("reported_by__isnull", False), _connector="OR"
-                ),
-                name="incident_is_imported_or_reported",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incident",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("external_id", ""), _negated=True),
-                fields=("product", "external_id"),
-                name="incident_imported_once",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="incidentrevision",
-            index=models.Index(fields=["product", "started_at"], name="incident_revision_by_start"),
-        ),
-        migrations.AddIndex(
-            model_name="incidentrevision",
-            index=models.Index(
-                condition=models.Q(("superseded_at", None)),
-                fields=["product", "started_at"],
-                name="incident_revision_last",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incidentrevision",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("restored_at", None), ("started_at__lte", models.F("restored_at")), _connector="OR"
-                ),
-                name="incidentrevision_starts_before_it_ends",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incidentrevision",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("detected_at", None), ("started_at__lte", models.F("detected_at")), _connector="OR"
-                ),
-                name="incidentrevision_starts_before_it_is_seen",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incidentrevision",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("cause_confirmed_by", None), ("caused_by", None)),
-                    models.Q(("cause_confirmed_by__isnull", False), ("caused_by__isnull", False)),
-                    _connector="OR",
-                ),
-                name="incidentrevision_cause_is_confirmed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incidentrevision",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("fix_confirmed_by", None), ("fixed_by", None)),
-                    models.Q(("fix_confirmed_by__isnull", False), ("fixed_by__isnull", False)),
-                    _connector="OR",
-                ),
-                name="incidentrevision_fix_is_confirmed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incidentrevision",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("superseded_at", None), ("recorded_at__lte", models.F("superseded_at")), _connector="OR"
-                ),
-                name="incident_is_corrected_after_it_is_recorded",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="incidentrevision",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("superseded_at", None)), fields=("incident",), name="one_last_revision_an_incident"
-            ),
         ),
     ]

@@ -93,6 +93,48 @@ class Migration(migrations.Migration):
             ],
             options={
                 "abstract": False,
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("bootstrap", True),
+                            models.Q(
+                                ("proposed_at__isnull", False),
+                                ("proposed_by__isnull", False),
+                                models.Q(
+                                    models.Q(("decided_at", None), ("decided_by", None), ("state", "proposed")),
+                                    models.Q(
+                                        models.Q(("state", "proposed"), _negated=True),
+                                        ("decided_at__isnull", False),
+                                        ("decided_by__isnull", False),
+                                    ),
+                                    _connector="OR",
+                                ),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="accounts_groupmapping_decided_by_somebody",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("bootstrap", True),
+                            ("state", "withdrawn"),
+                            ("decided_by", None),
+                            models.Q(("decided_by", models.F("proposed_by")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="accounts_groupmapping_second_person",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("ended_at", None), ("state__in", ["proposed", "accepted"])),
+                        fields=("group", "role", "team"),
+                        name="group_mapped_once",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("ended_at", None), ("state__in", ["proposed", "accepted"]), ("team", None)),
+                        fields=("group", "role"),
+                        name="group_mapped_globally_once",
+                    ),
+                ],
             },
         ),
         migrations.AddField(
@@ -104,58 +146,6 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.PROTECT,
                 related_name="role_assignments",
                 to="accounts.groupmapping",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="groupmapping",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("bootstrap", True),
-                    models.Q(
-                        ("proposed_at__isnull", False),
-                        ("proposed_by__isnull", False),
-                        models.Q(
-                            models.Q(("decided_at", None), ("decided_by", None), ("state", "proposed")),
-                            models.Q(
-                                models.Q(("state", "proposed"), _negated=True),
-                                ("decided_at__isnull", False),
-                                ("decided_by__isnull", False),
-                            ),
-                            _connector="OR",
-                        ),
-                    ),
-                    _connector="OR",
-                ),
-                name="accounts_groupmapping_decided_by_somebody",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="groupmapping",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("bootstrap", True),
-                    ("state", "withdrawn"),
-                    ("decided_by", None),
-                    models.Q(("decided_by", models.F("proposed_by")), _negated=True),
-                    _connector="OR",
-                ),
-                name="accounts_groupmapping_second_person",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="groupmapping",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("ended_at", None), ("state__in", ["proposed", "accepted"])),
-                fields=("group", "role", "team"),
-                name="group_mapped_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="groupmapping",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("ended_at", None), ("state__in", ["proposed", "accepted"]), ("team", None)),
-                fields=("group", "role"),
-                name="group_mapped_globally_once",
             ),
         ),
     ]

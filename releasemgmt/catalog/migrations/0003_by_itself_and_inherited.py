@@ -33,7 +33,22 @@ class Migration(migrations.Migration):
                 ),
                 ("body", models.TextField(blank=True)),
                 ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "product",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="documents", to="catalog.product"
+                    ),
+                ),
+                (
+                    "updated_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("product", "kind"), name="document_once_in_a_product")],
+            },
         ),
         migrations.AddField(
             model_name="releasemodel",
@@ -69,24 +84,6 @@ class Migration(migrations.Migration):
                 condition=models.Q(("fail_rate_ceiling__gte", 1), ("fail_rate_ceiling__lte", 100)),
                 name="fail_rate_ceiling_in_percent",
             ),
-        ),
-        migrations.AddField(
-            model_name="productdocument",
-            name="product",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="documents", to="catalog.product"
-            ),
-        ),
-        migrations.AddField(
-            model_name="productdocument",
-            name="updated_by",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="productdocument",
-            constraint=models.UniqueConstraint(fields=("product", "kind"), name="document_once_in_a_product"),
         ),
         migrations.RunPython(shipped.insert, migrations.RunPython.noop),
     ]

@@ -67,6 +67,28 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["product", "-built_at", "-id"], name="build_list"),
+                    models.Index(fields=["digest"], name="build_digest"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("component", "artifact_uri"), name="build_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("digest", ""), _negated=True),
+                        fields=("component", "digest"),
+                        name="build_digest_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("digest", ""), ("status", "failed")),
+                            models.Q(("digest__startswith", "sha256:"), ("status", "succeeded")),
+                            _connector="OR",
+                        ),
+                        name="build_succeeded_iff_it_has_a_digest",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="KnownDefect",
@@ -148,6 +170,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["-created_at", "-id"], name="defect_list"),
+                    models.Index(fields=["product", "state", "-created_at", "-id"], name="defect_list_by_product"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Release",
@@ -260,6 +288,31 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["-created_at", "-id"], name="release_list"),
+                    models.Index(fields=["state", "-created_at", "-id"], name="release_list_by_state"),
+                    models.Index(fields=["product", "-created_at", "-id"], name="release_list_by_product"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("product", "version"), name="version_once_in_a_product"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("on_hold", False), models.Q(("hold_reason", ""), _negated=True), _connector="OR"
+                        ),
+                        name="release_on_hold_has_a_reason",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("planned_start", None),
+                            ("planned_end", None),
+                            ("planned_start__lt", models.F("planned_end")),
+                            _connector="OR",
+                        ),
+                        name="release_starts_before_it_ends",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="MissingCommit",
@@ -294,6 +347,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("product", "sha"), name="missing_commit_once_in_a_product")
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Exposure",
@@ -324,6 +382,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["at", "id"],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("percent__lte", 100)), name="exposure_is_a_percentage")
+                ],
             },
         ),
         migrations.CreateModel(
@@ -357,6 +418,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("release", "kind"), name="document_once_in_a_release")],
+            },
         ),
         migrations.CreateModel(
             name="DefectLink",
@@ -405,6 +469,23 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("release", "defect", "relation"), name="defect_once_in_a_release"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("disposition", "accepted"), _negated=True),
+                            models.Q(
+                                models.Q(("reason", ""), _negated=True),
+                                ("accepted_until__isnull", False),
+                                ("decided_by__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="accepted_defect_says_why_and_until_when",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Commit",
@@ -447,6 +528,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["product", "first_release"], name="commit_unreleased")],
+                "constraints": [models.UniqueConstraint(fields=("product", "sha"), name="commit_once_in_a_product")],
+            },
         ),
         migrations.CreateModel(
             name="ReleaseCommit",
@@ -469,6 +554,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("release", "commit"), name="commit_once_in_a_release")],
+            },
         ),
         migrations.AddField(
             model_name="release",
@@ -519,140 +607,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddIndex(
-            model_name="build",
-            index=models.Index(fields=["product", "-built_at", "-id"], name="build_list"),
-        ),
-        migrations.AddIndex(
-            model_name="build",
-            index=models.Index(fields=["digest"], name="build_digest"),
-        ),
-        migrations.AddConstraint(
-            model_name="build",
-            constraint=models.UniqueConstraint(fields=("component", "artifact_uri"), name="build_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="build",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("digest", ""), _negated=True),
-                fields=("component", "digest"),
-                name="build_digest_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="build",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("digest", ""), ("status", "failed")),
-                    models.Q(("digest__startswith", "sha256:"), ("status", "succeeded")),
-                    _connector="OR",
-                ),
-                name="build_succeeded_iff_it_has_a_digest",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="knowndefect",
-            index=models.Index(fields=["-created_at", "-id"], name="defect_list"),
-        ),
-        migrations.AddIndex(
-            model_name="knowndefect",
-            index=models.Index(fields=["product", "state", "-created_at", "-id"], name="defect_list_by_product"),
-        ),
-        migrations.AddConstraint(
-            model_name="missingcommit",
-            constraint=models.UniqueConstraint(fields=("product", "sha"), name="missing_commit_once_in_a_product"),
-        ),
-        migrations.AddConstraint(
-            model_name="exposure",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("percent__lte", 100)), name="exposure_is_a_percentage"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="document",
-            constraint=models.UniqueConstraint(fields=("release", "kind"), name="document_once_in_a_release"),
-        ),
-        migrations.AddConstraint(
-            model_name="defectlink",
-            constraint=models.UniqueConstraint(
-                fields=("release", "defect", "relation"), name="defect_once_in_a_release"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="defectlink",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("disposition", "accepted"), _negated=True),
-                    models.Q(
-                        models.Q(("reason", ""), _negated=True),
-                        ("accepted_until__isnull", False),
-                        ("decided_by__isnull", False),
-                    ),
-                    _connector="OR",
-                ),
-                name="accepted_defect_says_why_and_until_when",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="commit",
-            index=models.Index(fields=["product", "first_release"], name="commit_unreleased"),
-        ),
-        migrations.AddConstraint(
-            model_name="commit",
-            constraint=models.UniqueConstraint(fields=("product", "sha"), name="commit_once_in_a_product"),
-        ),
-        migrations.AddConstraint(
-            model_name="releasecommit",
-            constraint=models.UniqueConstraint(fields=("release", "commit"), name="commit_once_in_a_release"),
-        ),
-        migrations.AddIndex(
-            model_name="release",
-            index=models.Index(fields=["-created_at", "-id"], name="release_list"),
-        ),
-        migrations.AddIndex(
-            model_name="release",
-            index=models.Index(fields=["state", "-created_at", "-id"], name="release_list_by_state"),
-        ),
-        migrations.AddIndex(
-            model_name="release",
-            index=models.Index(fields=["product", "-created_at", "-id"], name="release_list_by_product"),
-        ),
-        migrations.AddConstraint(
-            model_name="release",
-            constraint=models.UniqueConstraint(fields=("product", "version"), name="version_once_in_a_product"),
-        ),
-        migrations.AddConstraint(
-            model_name="release",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("on_hold", False), models.Q(("hold_reason", ""), _negated=True), _connector="OR"),
-                name="release_on_hold_has_a_reason",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="release",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("planned_start", None),
-                    ("planned_end", None),
-                    ("planned_start__lt", models.F("planned_end")),
-                    _connector="OR",
-                ),
-                name="release_starts_before_it_ends",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="testrun",
-            index=models.Index(fields=["build_set", "suite", "-finished_at", "-id"], name="test_run_latest"),
-        ),
-        migrations.AddIndex(
-            model_name="testrun",
-            index=models.Index(fields=["product", "-finished_at", "-id"], name="test_run_list"),
-        ),
-        migrations.AddConstraint(
-            model_name="testrun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("started_at__lte", models.F("finished_at"))), name="test_run_starts_before_end"
-            ),
+            options={
+                "indexes": [
+                    models.Index(fields=["build_set", "suite", "-finished_at", "-id"], name="test_run_latest"),
+                    models.Index(fields=["product", "-finished_at", "-id"], name="test_run_list"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("started_at__lte", models.F("finished_at"))),
+                        name="test_run_starts_before_end",
+                    )
+                ],
+            },
         ),
     ]
