@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.db.models import Q
+
 from approvals import gates as approvals
 from approvals.models import ChangeRequest
 from approvals.queries import sign_off_blockers
@@ -207,18 +209,48 @@ def environment_busy(plan: DeploymentPlan, *, by: Deployment | None = None) -> B
     return Blocker("environment_busy", reason, (DEPLOYER,))
 
 
+def environment_held(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """The plan holds its environment, or that is free."""
+    return [] if plan.is_under_way else environment_free(plan, now=now)
+
+
+def way_back_written(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """There is a backout task; what starts from draft may have none."""
+    if plan.tasks.filter(is_backout=True).exists():
+        return []
+    return [Blocker("no_backout_task", "No way back was written; deploy what ran before by a plan of its own.")]
+
+
+def nothing_newer_there(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """Nothing newer runs there: a rollback would take that away too."""
+    if plan.is_under_way:
+        return []
+    newer = {each.deployment_id: each for each in queries.replaced_since(queries.last_attempt(plan))}
+    return [
+        Blocker(
+            "newer_there",
+            f"{each.release or 'Another build'} runs in {plan.environment} since {_at(each.succeeded_at)}, after this.",
+            (DEPLOYER,),
+        )
+        for each in newer.values()
+    ]
+
+
 def tasks_done(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
-    """Every task is done, or was skipped with a reason."""
-    left = plan.tasks.filter(is_backout=False).exclude(state__in=DeploymentTask.BEHIND)
+    """Every task, or every one of the way back where it goes back, is done, or was skipped with a reason."""
+    left = plan.tasks.filter(is_backout=plan.goes_back).exclude(state__in=DeploymentTask.BEHIND)
     return [Blocker("task_not_done", f"“{task}” is {_words(task)}.", (DEPLOYER,)) for task in left]
 
 
 def no_production_deployment_running(release: Release, *, now: datetime) -> list[Blocker]:
-    """The release is not on its way into production at this moment."""
-    running = release.deployments.running().filter(environment__tier=Tier.PRODUCTION)
+    """The release is not on its way into production, or back from there, at this moment."""
+    of_it = Q(release=release) | Q(plan__release=release)
+    running = Deployment.objects.running().filter(of_it, environment__tier=Tier.PRODUCTION)
     return [
         Blocker(
-            "deployment_running", f"{each.plan or 'A pipeline'} is deploying it to {each.environment} now.", (DEPLOYER,)
+            "deployment_running",
+            f"{each.plan or 'A pipeline'} is at work on it in {each.environment} now.",
+            (DEPLOYER,),
         )
         for each in running.select_related("plan", "environment")
     ]

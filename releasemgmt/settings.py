@@ -353,6 +353,12 @@ WORKFLOW_GATES: dict[str, list[str]] = {
         "deployments.gates.environment_free",
     ],
     "deployments.DeploymentPlan.succeed": ["deployments.gates.tasks_done"],
+    "deployments.DeploymentPlan.back_out": [
+        "deployments.gates.way_back_written",
+        "deployments.gates.environment_held",
+        "deployments.gates.nothing_newer_there",
+    ],
+    "deployments.DeploymentPlan.roll_back": ["deployments.gates.tasks_done"],
 }
 # Who hears of an event.
 NOTIFICATION_AUDIENCES = AUDIENCES

@@ -57,6 +57,8 @@ WHO: dict[str, set[str]] = {
     "deployments.DeploymentPlan.start from scheduled": {DEPLOYER, SERVICE, SYSTEM},
     "deployments.DeploymentPlan.succeed": {SYSTEM},
     "deployments.DeploymentPlan.fail": {DEPLOYER, SERVICE, SYSTEM},
+    "deployments.DeploymentPlan.back_out": {DEPLOYER, SERVICE},
+    "deployments.DeploymentPlan.roll_back": {SYSTEM},
     "deployments.DeploymentPlan.miss": {SYSTEM},
     "deployments.DeploymentPlan.reopen": {MANAGER, DEPLOYER},
     "deployments.DeploymentPlan.reschedule": {MANAGER, DEPLOYER},

@@ -81,6 +81,13 @@ class StepBody(StrictSerializer):
     reason = serializers.CharField(max_length=5_000, required=False, allow_blank=True)
 
 
+class HandOverBody(StrictSerializer):
+    """To whom a task is handed over, and what they have to know."""
+
+    assignee = AssigneeField()
+    note = serializers.CharField(max_length=5_000)
+
+
 class TaskAnswer(serializers.Serializer[Any]):
     """A task and how far it is."""
 
@@ -188,10 +195,25 @@ class PlanViewSet(StatefulViewSet):
         url_path=r"tasks/(?P<task>[0-9]{1,18})/transitions/(?P<step>done|fail|skip|retry)",
     )
     def step(self, request: Request, number: str, task: str, step: str) -> Response:
-        plan = self.get_object()
-        found = next((each for each in plan.tasks.all() if each.pk == int(task)), None)
-        if found is None:
-            raise Http404
+        plan, found = self.found_task(task)
         with self.guarded(plan, required=False):
             commands.STEPS[step](found, actor=self.actor, now=timezone.now(), **self.body(StepBody))
         return self.answer(self.get_object())
+
+    @extend_schema(request=HandOverBody, responses=PlanDetail)
+    @action(detail=True, methods=["post"], url_path=r"tasks/(?P<task>[0-9]{1,18})/transitions/hand_over")
+    def hand_over(self, request: Request, number: str, task: str) -> Response:
+        plan, found = self.found_task(task)
+        said = self.body(HandOverBody)
+        with self.guarded(plan, required=False):
+            to, note = said["assignee"], said["note"]
+            commands.hand_over_task(found, to=to, note=note, actor=self.actor, now=timezone.now())
+        return self.answer(self.get_object())
+
+    def found_task(self, pk: str) -> tuple[DeploymentPlan, DeploymentTask]:
+        """The plan, and its task of that key."""
+        plan = self.get_object()
+        found = next((each for each in plan.tasks.all() if each.pk == int(pk)), None)
+        if found is None:
+            raise Http404
+        return plan, found

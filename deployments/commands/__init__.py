@@ -1,5 +1,6 @@
 """What can be done with plans, their tasks and deployments, one noun a file."""
 
+from deployments.commands.backouts import back_out
 from deployments.commands.incidents import correct_incident, record_incident, report_incident, withdraw_incident
 from deployments.commands.observations import observe
 from deployments.commands.overrides import (
@@ -14,7 +15,7 @@ from deployments.commands.plans import TaskDraft, create_plan, edit_plan
 from deployments.commands.reports import ENDS, end_deployment, report_deployment
 from deployments.commands.running import TRANSITIONS, fail, finish_plans, reschedule, start, start_due_plans
 from deployments.commands.stops import agree_to_resume, stop_line
-from deployments.commands.tasks import STEPS, fail_task, finish_task, retry_task, skip_task
+from deployments.commands.tasks import STEPS, fail_task, finish_task, hand_over_task, retry_task, skip_task
 from deployments.commands.windows import (
     WINDOW_TRANSITIONS,
     create_window,
@@ -33,6 +34,7 @@ __all__ = [
     "agree_to_resume",
     "approve_override",
     "correct_incident",
+    "back_out",
     "create_plan",
     "create_window",
     "decline_override",
@@ -44,6 +46,7 @@ __all__ = [
     "fail_task",
     "finish_plans",
     "finish_task",
+    "hand_over_task",
     "lay_out_windows",
     "observe",
     "preview_window",

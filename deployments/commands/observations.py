@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Q
+
 from deployments.models import DeployedBuild, Deployment, Observation
 from deployments.queries import last_seen, running_in
 from releasemgmt.accounts import roles
@@ -131,8 +133,8 @@ def _expected(
 ) -> dict[str, str]:
     """What ought to be seen of each component: what was deployed, or is being deployed, if that is what was seen."""
     ought = {each.component.key: each.build.digest for each in running_in(environment, product, at=at)}
-    underway = DeployedBuild.objects.filter(
-        deployment__product=product, environment=environment, deployment__status=Deployment.Status.RUNNING
-    )
+    running = Deployment.objects.running().filter(product=product, environment=environment)
+    taken_back = Deployment.objects.filter(remediations__in=running.filter(kind=Deployment.Kind.ROLLBACK))
+    underway = DeployedBuild.objects.filter(Q(deployment__in=running) | Q(deployment__in=taken_back))
     arriving = {(each.component.key, each.build.digest) for each in underway.select_related("component", "build")}
     return {key: digest if (key, digest) in arriving else ought.get(key, "") for key, digest in digests.items()}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
 
 from approvals.commands import finish, implement
 from approvals.models import ChangeRequest
 from approvals.queries import riding
-from deployments.models import Deployment
+from deployments.gates import environment_busy
+from deployments.models import DeployedBuild, Deployment
 from deployments.queries import running_in
 from releasemgmt.accounts.commands import system
 from releasemgmt.accounts.models import User
@@ -16,7 +20,22 @@ from releasemgmt.catalog.models import Environment, Product, ReleaseModel, Tier
 from releasemgmt.releases.commands import claim_commits, expose
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow.commands import fire, lock
+from releasemgmt.workflow.errors import Blocked
 from releasemgmt.workflow.gates import blockers
+
+
+def take_environment(deployment: Deployment, rows: Sequence[DeployedBuild]) -> None:
+    """A plan's deployment runs, with these builds, and is the lock; where another has it, the database says so."""
+    plan: Any = deployment.plan
+    try:
+        with transaction.atomic():
+            deployment.save(force_insert=True)
+    except IntegrityError as error:
+        busy = environment_busy(plan)
+        raise Blocked(f"{plan} can't go on. {busy.reason}", blockers=[busy]) from error
+    for row in rows:
+        row.deployment, row.environment, row.component_id = deployment, plan.environment, row.build.component_id
+    DeployedBuild.objects.bulk_create(rows)
 
 
 def conclude(deployment: Deployment, status: str, *, at: datetime) -> None:
@@ -25,6 +44,13 @@ def conclude(deployment: Deployment, status: str, *, at: datetime) -> None:
     deployment.save(update_fields=["status", "finished_at"])
     if status == Deployment.Status.SUCCEEDED:
         deployment.deployed_builds.update(succeeded_at=at)
+
+
+def remove_builds(rollback: Deployment, *, at: datetime) -> None:
+    """What the rolled back attempt brought and nothing was there before is gone from the environment."""
+    attempt: Any = rollback.remediates
+    gone = attempt.deployed_builds.exclude(component__in=rollback.deployed_builds.values("component"))
+    gone.filter(succeeded_at__isnull=False).update(removed_at=at)
 
 
 def lock_changes(release: Release) -> None:
@@ -42,10 +68,15 @@ def implement_changes(
             implement(change, actor=system(), on_behalf_of=on_behalf_of, now=now)
 
 
-def finish_changes(release: Release, *, now: datetime, on_behalf_of: User | None) -> None:
-    """End the release's changes that are being implemented: they went well."""
+def finish_changes(
+    release: Release,
+    *,
+    now: datetime,
+    on_behalf_of: User | None,
+    outcome: str = ChangeRequest.Outcome.SUCCESSFUL,
+) -> None:
+    """End the release's changes that are being implemented: they went well, or as `outcome` says."""
     for change in _riding(release, ChangeRequest.State.IMPLEMENTATION):
-        outcome = ChangeRequest.Outcome.SUCCESSFUL
         finish(change, actor=system(), on_behalf_of=on_behalf_of, now=now, outcome=outcome)
 
 
@@ -78,7 +109,7 @@ def leave_production(releases: Iterable[Release], *, now: datetime, on_behalf_of
 
 def releases_in(environment: Environment, product: Product) -> set[Release]:
     """The releases of which something runs in the environment."""
-    return {each.deployment.release for each in running_in(environment, product) if each.deployment.release}
+    return {each.release for each in running_in(environment, product) if each.release}
 
 
 def _riding(release: Release, state: str) -> list[ChangeRequest]:

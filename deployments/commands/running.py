@@ -6,14 +6,21 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 
 from approvals.queries import signed_off_by
-from deployments.commands.outcomes import conclude, finish_changes, implement_changes, lock_changes, reach_production
+from deployments.commands.backouts import back_out, roll_back
+from deployments.commands.outcomes import (
+    conclude,
+    finish_changes,
+    implement_changes,
+    lock_changes,
+    reach_production,
+    take_environment,
+)
 from deployments.commands.overrides import use_override
 from deployments.commands.tasks import begin_tasks, put_back_tasks
-from deployments.gates import environment_busy
 from deployments.models import DeployedBuild, Deployment, DeploymentPlan
 from deployments.queries import running_deployment, scheduled_by, ticked_last_by
 from releasemgmt.accounts.commands import system
@@ -36,7 +43,7 @@ def start(plan: DeploymentPlan, *, actor: User, now: datetime, on_behalf_of: Use
         behind = signed_off_by(plan.release, now=now) if is_fresh and plan.environment.is_production else {}
         plan = fire(plan, "start", actor=actor, on_behalf_of=on_behalf_of, now=now, data=behind)
         if is_fresh:
-            _take_environment(plan, now=now)
+            take_environment(*_attempt(plan, now=now))
             begin_tasks(plan, now=now)
             if plan.environment.is_production:
                 implement_changes(plan.release, now=now, on_behalf_of=on_behalf_of or actor)
@@ -67,7 +74,12 @@ def reschedule(plan: DeploymentPlan, *, actor: User, now: datetime) -> Deploymen
 
 
 #: The transitions that are more than a `fire`; faces ask here first.
-TRANSITIONS: Mapping[str, Callable[..., DeploymentPlan]] = {"start": start, "fail": fail, "reschedule": reschedule}
+TRANSITIONS: Mapping[str, Callable[..., DeploymentPlan]] = {
+    "start": start,
+    "fail": fail,
+    "back_out": back_out,
+    "reschedule": reschedule,
+}
 
 
 def start_due_plans(now: datetime) -> int:
@@ -76,8 +88,9 @@ def start_due_plans(now: datetime) -> int:
 
 
 def finish_plans(now: datetime) -> int:
-    """End the plans whose last task is done: what they deployed runs in their environments."""
-    return _each(DeploymentPlan.objects.worked_off(), lambda plan: _succeed(plan, now))
+    """End the plans whose last task is done: what they deployed, or brought back, runs in their environments."""
+    ways = {False: _succeed, True: roll_back}
+    return _each(DeploymentPlan.objects.worked_off(), lambda plan: ways[plan.goes_back](plan, now=now))
 
 
 def _each(plans: QuerySet[DeploymentPlan], act: Callable[[DeploymentPlan], bool]) -> int:
@@ -119,7 +132,7 @@ def _hold_up(plan: DeploymentPlan, blockers: Iterable[Blocker]) -> bool:
     return False
 
 
-def _succeed(plan: DeploymentPlan, now: datetime) -> bool:
+def _succeed(plan: DeploymentPlan, *, now: datetime) -> bool:
     person = ticked_last_by(plan)
     plan = _lock_with_release(plan)
     running = running_deployment(plan)
@@ -145,8 +158,7 @@ def _lock_with_release(plan: DeploymentPlan) -> DeploymentPlan:
     return plan
 
 
-def _take_environment(plan: DeploymentPlan, *, now: datetime) -> None:
-    """The running deployment is the lock; where another one has it, the database says so."""
+def _attempt(plan: DeploymentPlan, *, now: datetime) -> tuple[Deployment, list[DeployedBuild]]:
     deployment = Deployment(
         plan=plan,
         product=plan.release.product,
@@ -155,13 +167,4 @@ def _take_environment(plan: DeploymentPlan, *, now: datetime) -> None:
         origin=Deployment.Origin.ENGINE,
         started_at=now,
     )
-    try:
-        with transaction.atomic():
-            deployment.save(force_insert=True)
-    except IntegrityError as error:
-        busy = environment_busy(plan)
-        raise Blocked(f"{plan}: Start is blocked. {busy.reason}", blockers=[busy]) from error
-    DeployedBuild.objects.bulk_create(
-        DeployedBuild(deployment=deployment, build=build, component_id=build.component_id, environment=plan.environment)
-        for build in plan.release.builds.all()
-    )
+    return deployment, [DeployedBuild(build=build) for build in plan.release.builds.all()]

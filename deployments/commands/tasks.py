@@ -8,8 +8,9 @@ from datetime import datetime
 from django.db.models import Exists, OuterRef
 
 from deployments.models import DeploymentPlan, DeploymentTask
+from deployments.queries import who_can_work_on
 from releasemgmt.accounts import roles
-from releasemgmt.accounts.models import User
+from releasemgmt.accounts.models import Team, User
 from releasemgmt.workflow.commands import command, lock, record
 from releasemgmt.workflow.errors import Blocked, Invalid, NotPermitted, WrongState
 from releasemgmt.workflow.gates import Blocker
@@ -43,7 +44,7 @@ def finish_task(
 def fail_task(
     task: DeploymentTask, *, actor: User, now: datetime, evidence: str = "", reason: str = ""
 ) -> DeploymentTask:
-    """Say that a task went wrong; it waits for a decision: retry it, skip it, or fail the plan."""
+    """Say that a task went wrong; it waits for a decision: retry it, skip it, fail the plan or back it out."""
     with command():
         task, is_there = _reach(task, "fail", actor=actor, reason=reason)
         if is_there:
@@ -85,6 +86,38 @@ def retry_task(
         return task
 
 
+def hand_over_task(
+    task: DeploymentTask, *, to: User | Team, actor: User, now: datetime, note: str = ""
+) -> DeploymentTask:
+    """Give a task to another person or team who can work on it, with a note; what is behind stays as it was."""
+    with command():
+        plan = lock(task.plan)
+        task = _fresh(task, plan)
+        if plan.state in DeploymentPlan.OVER or task.state in DeploymentTask.BEHIND:
+            place = plan if plan.state in DeploymentPlan.OVER else f"“{task}”"
+            raise WrongState(f"{place} is over, so there is nothing to hand over.", allowed=[])
+        if not may_work_on(task, actor):
+            raise NotPermitted(f"You may not hand “{task}” over: that is for its assignee or a deployer.")
+        if task.assignee == to:
+            return task
+        _check_hand_over(plan, to, note)
+        facts = {"from": task.assignee.number if task.assignee else None, "to": to.number, "note": note}
+        task.assign(to)
+        task.save()
+        record(plan, "deployments.task.hand_over", actor=actor, data={**_facts(task), **facts}, revise=True)
+        return task
+
+
+def _check_hand_over(plan: DeploymentPlan, to: User | Team, note: str) -> None:
+    people = who_can_work_on(plan)
+    can = people.filter(pk=to.pk) if isinstance(to, User) else people.filter(role_assignments__team=to)
+    errors = {} if can.exists() else {"assignee": f"{to} can't work on tasks of {plan.release.product}."}
+    if not note.strip():
+        errors["note"] = "Write a note for who takes it over."
+    if errors:
+        raise Invalid(errors)
+
+
 #: The commands by the names that the API gives them.
 STEPS: Mapping[str, Callable[..., DeploymentTask]] = {
     "done": finish_task,
@@ -95,10 +128,10 @@ STEPS: Mapping[str, Callable[..., DeploymentTask]] = {
 
 
 def begin_tasks(plan: DeploymentPlan, *, now: datetime) -> None:
-    """It is the turn of every task that waits for nothing any more."""
+    """It is the turn of every task, on the way that the plan goes, that waits for nothing any more."""
     ahead = WAITING.objects.filter(from_deploymenttask=OuterRef("pk"))
     ahead = ahead.exclude(to_deploymenttask__state__in=DeploymentTask.BEHIND)
-    pending = plan.tasks.filter(~Exists(ahead), is_backout=False, state=State.PENDING)
+    pending = plan.tasks.filter(~Exists(ahead), is_backout=plan.goes_back, state=State.PENDING)
     pending.update(state=State.IN_PROGRESS, started_at=now, finished_at=None, finished_by=None)
 
 
@@ -113,10 +146,9 @@ def _reach(task: DeploymentTask, name: str, *, actor: User, **required: str) -> 
     """The task under its plan's lock, once the step is allowed; True where it has been taken already."""
     sources, target = ARROWS[name]
     plan = lock(task.plan)
-    task = plan.tasks.select_related("assigned_user", "assigned_team").get(pk=task.pk)
-    task.plan = plan
-    if plan.state != DeploymentPlan.State.IN_PROGRESS:
-        raise WrongState(f"{plan} is {plan.get_state_display().lower()}, so its tasks rest.", allowed=[])
+    task = _fresh(task, plan)
+    if not plan.is_under_way or (plan.goes_back and not task.is_backout):
+        raise WrongState(f"{plan} is {plan.get_state_display().lower()}, so “{task}” rests.", allowed=[])
     if not may_work_on(task, actor):
         raise NotPermitted(f"You may not work on “{task}”: it is for its assignee or a deployer.")
     if task.state == target:
@@ -131,18 +163,24 @@ def _reach(task: DeploymentTask, name: str, *, actor: User, **required: str) -> 
     return task, False
 
 
+def _fresh(task: DeploymentTask, plan: DeploymentPlan) -> DeploymentTask:
+    task = plan.tasks.select_related("assigned_user", "assigned_team").get(pk=task.pk)
+    task.plan = plan
+    return task
+
+
 def may_work_on(task: DeploymentTask, actor: User) -> bool:
     """Whether the task is the actor's, who is more than an auditor or administrator there; or the actor may deploy."""
     return roles.deploy(actor, task.plan) or (task.is_of(actor) and roles.team_members(actor, task.plan))
 
 
 def _ahead_of(task: DeploymentTask) -> list[Blocker]:
-    if task.is_backout:
+    if task.is_backout and not task.plan.goes_back:
         return [Blocker("backout_task", "It belongs to the way back.")]
     ahead = task.depends_on.exclude(state__in=DeploymentTask.BEHIND)
     return [Blocker("waits_for_task", f"“{each}” comes first.", ("deployer",)) for each in ahead]
 
 
 def _facts(task: DeploymentTask) -> dict[str, object]:
-    facts = {"task": task.pk, "title": task.title, "attempt": task.attempt}
+    facts = {"task": task.pk, "title": task.title, "attempt": task.attempt, "is_backout": task.is_backout}
     return facts | {name: value for name in ("evidence", "reason") if (value := getattr(task, name))}

@@ -105,6 +105,7 @@ class Deployment(models.Model):
 class DeployedBuild(models.Model):
     """A build of a deployment. The latest that succeeded for a component and environment is what runs there.
 
+    Where a rollback took the latest away with nothing to go back to, nothing runs there.
     `component` and `environment` repeat what build and deployment say, so that one index answers what is where.
     """
 
@@ -114,10 +115,18 @@ class DeployedBuild(models.Model):
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="+")
     #: When its deployment succeeded; empty while that runs, and where it did not.
     succeeded_at = models.DateTimeField(null=True)
+    #: Since when it is gone again, with nothing in its place.
+    removed_at = models.DateTimeField(null=True)
+    #: The release that it belongs to where a rollback brought it back; else it is its deployment's.
+    back_to = models.ForeignKey(Release, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["deployment", "component"], name="component_once_in_a_deployment")
+            models.UniqueConstraint(fields=["deployment", "component"], name="component_once_in_a_deployment"),
+            models.CheckConstraint(
+                condition=Q(removed_at=None) | Q(succeeded_at__isnull=False, removed_at__gte=F("succeeded_at")),
+                name="only_what_ran_is_removed",
+            ),
         ]
         indexes = [
             models.Index(
@@ -129,3 +138,8 @@ class DeployedBuild(models.Model):
 
     def __str__(self) -> str:
         return f"{self.build} in {self.environment}"
+
+    @property
+    def release(self) -> Release | None:
+        """The release of which it is a part there."""
+        return self.back_to or self.deployment.release

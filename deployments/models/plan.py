@@ -55,10 +55,11 @@ class PlanQuerySet(models.QuerySet["DeploymentPlan"]):
         return self.filter(state=DeploymentPlan.State.SCHEDULED, planned_start__lte=now)
 
     def worked_off(self) -> PlanQuerySet:
-        """Those in progress that have no task left to do."""
-        left = Q(tasks__is_backout=False) & ~Q(tasks__state__in=["done", "skipped"])
-        running = self.filter(state=DeploymentPlan.State.IN_PROGRESS)
-        return running.exclude(pk__in=self.model.objects.filter(left, state=DeploymentPlan.State.IN_PROGRESS))
+        """Those on their way there, or back, that have no task of that way left to do."""
+        there = Q(state=DeploymentPlan.State.IN_PROGRESS, tasks__is_backout=False)
+        back = Q(state=DeploymentPlan.State.BACKING_OUT, tasks__is_backout=True)
+        left = self.model.objects.filter(there | back, tasks__state__in=["pending", "in_progress", "failed"])
+        return self.filter(state__in=DeploymentPlan.UNDER_WAY).exclude(pk__in=left)
 
 
 class DeploymentPlan(StatefulModel):
@@ -74,8 +75,16 @@ class DeploymentPlan(StatefulModel):
         IN_PROGRESS = "in_progress", "In progress"
         SUCCEEDED = "succeeded", "Succeeded"
         FAILED = "failed", "Failed"
+        BACKING_OUT = "backing_out", "Backing out"
+        ROLLED_BACK = "rolled_back", "Rolled back"
         MISSED = "missed", "Missed"
         CANCELLED = "cancelled", "Cancelled"
+
+    #: The states in which it holds its environment and its tasks are worked on.
+    UNDER_WAY = (State.IN_PROGRESS, State.BACKING_OUT)
+
+    #: The states after which nothing of it is done any more, unless it is taken up again or backed out.
+    OVER = (State.SUCCEEDED, State.FAILED, State.ROLLED_BACK, State.MISSED, State.CANCELLED)
 
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="plans")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="plans")
@@ -107,6 +116,16 @@ class DeploymentPlan(StatefulModel):
     @property
     def owning_team_id(self) -> int | None:
         return self.release.product.team_id
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether its tasks, or those of the way back, are worked on."""
+        return self.state in self.UNDER_WAY
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether it is the turn of the way back."""
+        return bool(self.state == self.State.BACKING_OUT)
 
     @transition(source=State.DRAFT, target=State.READY, allow=roles.plan_deployments, label="Prepare")
     def prepare(self) -> None:
@@ -151,6 +170,20 @@ class DeploymentPlan(StatefulModel):
     def fail(self, reason: str) -> None:
         """This attempt is given up; the environment is free again."""
 
+    @transition(
+        source=[State.IN_PROGRESS, State.FAILED, State.SUCCEEDED],
+        target=State.BACKING_OUT,
+        allow=roles.deploy,
+        label="Back out",
+        required=("reason",),
+    )
+    def back_out(self, reason: str) -> None:
+        """The environment gets back what ran there before: it is held, and the tasks of the way back begin."""
+
+    @transition(source=State.BACKING_OUT, target=State.ROLLED_BACK, allow=engine_only, label="Roll back")
+    def roll_back(self) -> None:
+        """The way back is done: what ran there before runs there again."""
+
     @transition(source=State.SCHEDULED, target=State.MISSED, allow=engine_only, label="Miss")
     def miss(self) -> None:
         """Its latest start has passed; it is never run late."""
@@ -161,7 +194,10 @@ class DeploymentPlan(StatefulModel):
         self.held_up_by = ""
 
     @transition(
-        source=[State.MISSED, State.FAILED], target=State.DRAFT, allow=roles.plan_deployments, label="Reschedule"
+        source=[State.MISSED, State.FAILED, State.ROLLED_BACK],
+        target=State.DRAFT,
+        allow=roles.plan_deployments,
+        label="Reschedule",
     )
     def reschedule(self) -> None:
         """Another attempt with the same tasks."""

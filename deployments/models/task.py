@@ -81,6 +81,11 @@ class DeploymentTask(models.Model):
         """Whose task it is, if it is anyone's."""
         return self.assigned_user or self.assigned_team
 
+    def assign(self, to: User | Team) -> None:
+        """From now on it is that person's, or that team's."""
+        self.assigned_user = to if isinstance(to, User) else None
+        self.assigned_team = to if isinstance(to, Team) else None
+
     def is_of(self, actor: User) -> bool:
         """Whether the actor is its assignee, or belongs to the team that is."""
         if self.assigned_team_id is not None:

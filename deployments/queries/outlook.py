@@ -61,7 +61,7 @@ class Comparison:
 
 def comparison(release: Release, environment: Environment) -> Comparison:
     """The release beside what runs in the environment now."""
-    running = list(running_in(environment, release.product).select_related("deployment__release"))
+    running = list(running_in(environment, release.product))
     return Comparison(
         release=release,
         environment=environment,
@@ -87,7 +87,7 @@ def _commits_beyond(release: Release, running: list[DeployedBuild]) -> list[Comm
     """
     if not running:
         return list(release.commits.order_by("-committed_at", "-pk"))
-    shipped = [each.deployment.release.released_at for each in running if each.deployment.release]
+    shipped = [each.release.released_at for each in running if each.release]
     rows = Q(first_release=None) | Q(release_commits__release=release)
     if since := min((at for at in shipped if at), default=None):
         rows |= Q(first_release__released_at__gt=since)
@@ -111,13 +111,14 @@ def _reached(tips: Iterable[str], commits: Mapping[str, Commit]) -> set[str]:
 def risk_facts(release: Release) -> list[str]:
     """Why the release is a high risk: the last production deployment of one of its components failed, or did harm.
 
-    The release's own attempts don't count.
+    The release's own attempts don't count, and a rollback is not one.
     """
     attempts = DeployedBuild.objects.filter(
         component=OuterRef("pk"),
         environment__tier=Tier.PRODUCTION,
         deployment__status__in=[Deployment.Status.SUCCEEDED, Deployment.Status.FAILED],
-    ).exclude(deployment__release=release)
+    )
+    attempts = attempts.exclude(deployment__release=release).exclude(deployment__kind=Deployment.Kind.ROLLBACK)
     last = attempts.order_by("-deployment__finished_at", "-pk")
     told = {"last": Subquery(last.values("deployment")[:1]), "status": Subquery(last.values("deployment__status")[:1])}
     bad: QuerySet[Any] = release.components.annotate(**told).filter(Q(status=FAILED) | Q(caused_by(OuterRef("last"))))

@@ -72,6 +72,23 @@ def last_seen(components: Iterable[Component], environment: Environment) -> dict
     return {each.component_id: each for each in found}
 
 
+def ran_before_attempt(attempt: Deployment) -> list[DeployedBuild]:
+    """What ran of an attempt's components in its environment when it began; what was not there yet is left out."""
+    components = Component.objects.filter(pk__in=attempt.deployed_builds.values("component"))
+    before = _latest(OuterRef("pk"), attempt.environment_id, attempt.started_at, but=attempt.pk)
+    return list(_deployed(_keys(components.values(latest=before), "latest")))
+
+
+def replaced_since(attempt: Deployment) -> list[DeployedBuild]:
+    """What runs there of an attempt's components and is newer than the attempt."""
+    components = attempt.deployed_builds.values("component")
+    running = running_in(attempt.environment, attempt.product).filter(component__in=components)
+    others = [each for each in running if each.deployment_id != attempt.pk]
+    if attempt.status == Deployment.Status.SUCCEEDED:
+        return others
+    return [each for each in others if each.succeeded_at and each.succeeded_at > attempt.started_at]
+
+
 def _place(*, running: DeployedBuild | None, seen: Observation | None) -> Place:
     known: Any = running or seen
     return Place(known.component, known.environment, running, seen)
@@ -81,9 +98,15 @@ def _in_order(place: Place) -> tuple[int, str, str, str]:
     return place.environment.rank, place.environment.key, place.product.key, place.component.key
 
 
-def _latest(component: Any, environment: Any, at: datetime | None) -> Subquery:
+def _latest(component: Any, environment: Any, at: datetime | None, *, but: int | None = None) -> Subquery:
+    """The row of what ran there last by then, unless it was removed; `but` is a deployment that is not looked at."""
     there = DeployedBuild.objects.filter(component=component, environment=environment)
-    past = there.filter(succeeded_at__isnull=False) if at is None else there.filter(succeeded_at__lte=at)
+    if but is not None:
+        there = there.exclude(deployment=but)
+    if at is None:
+        past = there.filter(succeeded_at__isnull=False, removed_at=None)
+    else:
+        past = there.filter(succeeded_at__lte=at).exclude(removed_at__lte=at)
     return Subquery(past.order_by("-succeeded_at", "-pk").values("pk")[:1])
 
 
@@ -99,13 +122,13 @@ def _keys(rows: Iterable[Any], name: str) -> list[int]:
 
 
 def _deployed(keys: list[int]) -> QuerySet[DeployedBuild]:
-    facts = ("build", "component__product", "environment", "deployment__release", "deployment__product")
+    facts = ("build", "component__product", "environment", "deployment__release", "deployment__product", "back_to")
     return DeployedBuild.objects.filter(pk__in=keys).select_related(*facts).order_by("component__key")
 
 
 def _running(keys: list[int]) -> list[DeployedBuild]:
     """The rows of these keys with all that is known of them; what many of them share is read once. Three statements."""
-    rows = list(DeployedBuild.objects.filter(pk__in=keys))
+    rows = list(DeployedBuild.objects.filter(pk__in=keys).select_related("back_to"))
     builds = Build.objects.select_related("component__product").in_bulk({row.build_id for row in rows})
     shared = Deployment.objects.select_related("release", "environment", "product")
     deployments = shared.in_bulk({row.deployment_id for row in rows})

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db.models import Q, QuerySet
 
 from deployments.models import Deployment, DeploymentPlan, DeploymentTask
+from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Role, User
 from releasemgmt.notifications.queries import people_in
 from releasemgmt.releases.models import Release
@@ -17,8 +20,14 @@ from releasemgmt.workflow.queries import timeline
 
 
 def running_deployment(plan: DeploymentPlan) -> Deployment | None:
-    """The attempt that is going on."""
+    """The attempt, or its rollback, that is going on."""
     return plan.deployments.running().first()
+
+
+def last_attempt(plan: DeploymentPlan) -> Deployment:
+    """The attempt that a rollback of the plan takes back: its last one on the way there."""
+    attempts = plan.deployments.exclude(kind=Deployment.Kind.ROLLBACK).select_related("environment", "product")
+    return attempts.latest("pk")
 
 
 def planned_start(release: Release) -> datetime | None:
@@ -46,9 +55,26 @@ def ticked_last_by(plan: DeploymentPlan) -> User | None:
     return last.finished_by if last else None
 
 
+def who_can_work_on(plan: DeploymentPlan) -> QuerySet[User, Any]:
+    """Those whose task it can be: they do more in its team than read and administrate."""
+    return people_in(plan.owning_team_id, *roles.team_members.roles).filter(is_active=True)
+
+
+def who_has_it(event: Event) -> QuerySet[User, Any]:
+    """Those to whom a task was handed over: the person, or the team."""
+    task = DeploymentTask.objects.get(pk=event.data["task"])
+    return User.objects.filter(Q(deployment_tasks=task) | Q(role_assignments__team__deployment_tasks=task)).distinct()
+
+
 def deployers(event: Event) -> QuerySet[User, Any]:
     """Those who can start a plan that is held up, decide about a task that failed, or set right what runs."""
     return people_in(event.team_id, Role.DEPLOYER)
+
+
+def hear_backout(event: Event) -> QuerySet[User, Any]:
+    """Those who wait for the plan's outcome, those who deploy there, and those who have tasks on the way back."""
+    concerned = (planners(event), deployers(event), whose_turn_it_is(event))
+    return User.objects.filter(reduce(or_, [Q(pk__in=people.values("pk")) for people in concerned]))
 
 
 def planners(event: Event) -> QuerySet[User, Any]:
@@ -61,7 +87,8 @@ def planners(event: Event) -> QuerySet[User, Any]:
 
 def whose_turn_it_is(event: Event) -> QuerySet[User, Any]:
     """Those who can work on the tasks that a start, or a task that is behind, let begin."""
-    tasks = DeploymentTask.objects.filter(plan=_plan_of(event), state=DeploymentTask.State.IN_PROGRESS)
+    plan = _plan_of(event)
+    tasks = plan.tasks.filter(is_backout=plan.goes_back, state=DeploymentTask.State.IN_PROGRESS)
     if "task" in event.data:
         tasks = tasks.filter(depends_on=event.data["task"])
     people = Q(deployment_tasks__in=tasks) | Q(role_assignments__team__deployment_tasks__in=tasks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
@@ -71,7 +72,8 @@ def _unproven(release: Release, source: Environment, at: datetime) -> list[Unpro
     """The release's components of which the digest never succeeded in the source, or was replaced or is too young."""
     soak = timedelta(minutes=release.product.soak_minutes)
     found = []
-    for component, since, until in while_reading(("times", release.pk, source.pk), lambda: _times(release, source)):
+    for component, since, *ends in while_reading(("times", release.pk, source.pk), lambda: _times(release, source)):
+        until = min(filter(None, ends), default=None)
         if since is None:
             found.append(Unproven(component, None, None))
         elif (until or at) < since + soak:
@@ -79,12 +81,13 @@ def _unproven(release: Release, source: Environment, at: datetime) -> list[Unpro
     return found
 
 
-def _times(release: Release, source: Environment) -> list[tuple[str, datetime | None, datetime | None]]:
-    """Since when the digest of each component ran in the source, and until when: None while it still does."""
+def _times(release: Release, source: Environment) -> list[tuple[Any, ...]]:
+    """Since when the digest of each component ran in the source, when another replaced it, when it was removed."""
     there = DeployedBuild.objects.filter(component=OuterRef("component"), environment=source)
     there = there.filter(succeeded_at__isnull=False)
     same = there.filter(build__digest=OuterRef("digest")).order_by("-succeeded_at", "-pk")
     other = there.exclude(build__digest=OuterRef("digest")).filter(succeeded_at__gt=OuterRef("since"))
     builds = release.builds.annotate(since=Subquery(same.values("succeeded_at")[:1]))
+    builds = builds.annotate(removed=Subquery(same.values("removed_at")[:1]))
     builds = builds.annotate(until=Subquery(other.order_by("succeeded_at", "pk").values("succeeded_at")[:1]))
-    return list(builds.order_by("component__key").values_list("component__key", "since", "until"))
+    return list(builds.order_by("component__key").values_list("component__key", "since", "until", "removed"))

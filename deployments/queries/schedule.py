@@ -28,7 +28,7 @@ CHANGES = [state for state in ChangeRequest.State.values if state not in ("draft
 PLANS_ASKED = (DeploymentPlan.State.DRAFT, DeploymentPlan.State.READY)
 PLANS = [state for state in DeploymentPlan.State.values if state != "cancelled"]
 #: Plans that can still start, or are at it: they stand from their planned to their latest start.
-PLANS_AHEAD = (*PLANS_ASKED, DeploymentPlan.State.SCHEDULED, DeploymentPlan.State.IN_PROGRESS)
+PLANS_AHEAD = (*PLANS_ASKED, DeploymentPlan.State.SCHEDULED, *DeploymentPlan.UNDER_WAY)
 
 
 class Place(NamedTuple):

@@ -72,7 +72,7 @@ ask_pre_approval = anywhere(MANAGER, Role.ADMINISTRATOR, action="Ask for the pre
 record_changes = any_of(MANAGER, system=True, action="`record` a change that was carried out already")
 plan_deployments = any_of(MANAGER, DEPLOYER, action="Plans: draft, prepare, schedule, reopen, reschedule, cancel")
 deploy = any_of(
-    DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, action="Any task of a plan; report deployments and what runs"
+    DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, action="Any task of a plan, back out; report deployments and what runs"
 )
 deploy_or_system = any_of(
     DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, system=True, action="Start or fail a plan, expose a release"
@@ -120,7 +120,9 @@ take_back_vote = decided_by_record(
     "who cast it, while the round is open", scope=Scope.APPROVE, action="Take a vote back"
 )
 work_on_task = decided_by_record(
-    "to whom it is assigned, or whose team, and deployers", scope=Scope.DEPLOY, action="Tick, fail, skip, retry a task"
+    "to whom it is assigned, or whose team, and deployers",
+    scope=Scope.DEPLOY,
+    action="Tick, fail, skip, retry, hand over a task",
 )
 accept_defect = decided_by_record(
     "release managers other than who reported it", scope=Scope.WRITE, action="Accept a known defect for a release"

@@ -157,7 +157,8 @@ def _rows(release: Release, plans: Iterable[DeploymentPlan]) -> dict[str, list[A
     builds = list(release.builds.select_related("component").order_by("pk"))
     runs = TestRun.objects.filter(builds__in=builds).distinct().select_related("environment")
     tasks = DeploymentTask.objects.filter(plan__in=plans).prefetch_related("depends_on")
-    deployments = Deployment.objects.filter(release=release).select_related("environment", "release")
+    of_it = Q(release=release) | Q(plan__release=release)  # a rollback brings back another one
+    deployments = Deployment.objects.filter(of_it).select_related("environment", "release")
     exposures = Exposure.objects.filter(release=release).select_related("environment")
     return {
         "documents": list(queries.documents(release, Document.Kind.values).values()),

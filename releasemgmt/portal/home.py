@@ -21,7 +21,7 @@ from releasemgmt.workflow.commands import reading
 SHOWN = 10
 #: As many votes as somebody may have on a day.
 VOTES_SHOWN = 30
-ON_THE_WAY = (DeploymentPlan.State.READY, DeploymentPlan.State.SCHEDULED, DeploymentPlan.State.IN_PROGRESS)
+ON_THE_WAY = (DeploymentPlan.State.READY, DeploymentPlan.State.SCHEDULED, *DeploymentPlan.UNDER_WAY)
 
 
 def waiting(user: User, *, now: datetime) -> dict[str, Any]:
@@ -76,6 +76,7 @@ def _waits_for_consent(user: User) -> int:
 def _tasks(user: User) -> Any:
     """Open tasks of running plans that are the person's own or their team's."""
     mine = Q(assigned_user=user) | Q(assigned_team__role_assignments__user=user)
-    tasks = DeploymentTask.objects.filter(mine, state=DeploymentTask.State.IN_PROGRESS, is_backout=False)
-    running = tasks.filter(plan__state=DeploymentPlan.State.IN_PROGRESS)
+    there = Q(is_backout=False, plan__state=DeploymentPlan.State.IN_PROGRESS)
+    back = Q(is_backout=True, plan__state=DeploymentPlan.State.BACKING_OUT)
+    running = DeploymentTask.objects.filter(mine, there | back, state=DeploymentTask.State.IN_PROGRESS)
     return running.select_related("plan__release__product").order_by("plan_id", "position").distinct()

@@ -107,6 +107,7 @@ SENTENCES: Mapping[str, str] = {
     "catalog.releasemodel.edit": "edited the model",
     "deployments.deployment.end": "ended a deployment to {environment}: {status}",
     "deployments.deployment.report": "reported a {kind} to {environment}: {status}",
+    "deployments.deploymentplan.back_out": "began to back it out: the environment gets back what ran there before",
     "deployments.deploymentplan.cancel": "cancelled the plan",
     "deployments.deploymentplan.create": "planned it for {environment}, {planned_start}",
     "deployments.deploymentplan.edit": "edited the plan",
@@ -117,6 +118,7 @@ SENTENCES: Mapping[str, str] = {
     "deployments.deploymentplan.prepare": "said that it is prepared",
     "deployments.deploymentplan.reopen": "took it back to draft",
     "deployments.deploymentplan.reschedule": "took it up again",
+    "deployments.deploymentplan.roll_back": "ended the way back: what ran there before runs there again",
     "deployments.deploymentplan.schedule": "scheduled it",
     "deployments.deploymentplan.start": "started it",
     "deployments.deploymentplan.succeed": "ended it: every task is done",
@@ -140,6 +142,7 @@ SENTENCES: Mapping[str, str] = {
     "deployments.override.withdraw": "took override {override} back",
     "deployments.task.done": "did “{title}”",
     "deployments.task.fail": "failed at “{title}”",
+    "deployments.task.hand_over": "handed “{title}” over to {to}",
     "deployments.task.retry": "tries “{title}” again",
     "deployments.task.skip": "skipped “{title}”",
     "deployments.window.approve": "put it in force",
@@ -184,8 +187,8 @@ SENTENCES: Mapping[str, str] = {
 #: Facts for machines and auditors: they stand on the event's own page.
 FOR_THE_RECORD = {
     "attempt", "blockers", "bootstrap", "builds", "builds_of", "changes", "channel", "code", "deployment", "digest",
-    "errors", "external_id", "meeting", "minutes", "report", "request", "round", "skipped", "stages", "subject", "task",
-    "unauthorised", "vote", "when",
+    "errors", "external_id", "is_backout", "meeting", "minutes", "remediates", "report", "request", "round",
+    "skipped", "stages", "subject", "task", "unauthorised", "vote", "when",
 }  # fmt: skip
 
 #: Values that are told by another word than their own.

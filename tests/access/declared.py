@@ -193,6 +193,9 @@ API: dict[str, Write] = {
     "PATCH deployment-plans/<number>/": Write(PLAN, lambda _: {"autostart": True}, scopes=["write"], ok=[409]),
     # It is assigned to the team.
     "POST deployment-plans/<number>/tasks/<task>/transitions/<step>/": Write(MEMBERS, scopes=["deploy"]),
+    "POST deployment-plans/<number>/tasks/<task>/transitions/hand_over/": Write(
+        MEMBERS, lambda side: {"assignee": side.author.username, "note": "Please."}, scopes=["deploy"]
+    ),
     "POST deployments/": Write(DEPLOY, deployment, stranger=400),
     "POST deployments/<pk>/transitions/<end>/": Write(DEPLOY, ok=[409], scopes=["deploy"]),  # it has ended
     "POST environments/<number>/observations/": Write(DEPLOY, observation, stranger=400),

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from deployments.commands import finish_plans
 from deployments.models import Deployment, DeploymentPlan
 from releasemgmt.accounts.models import User
 from releasemgmt.releases.models import Release
@@ -136,6 +137,11 @@ def test_a_plan_walks_to_its_end_over_rest(shop: Shop, deployer: Caller, release
     assert [blocker["code"] for blocker in early["blockers"]] == ["waits_for_task"]
     deployer.post(f"{record}tasks/{first['id']}/transitions/fail/", {}, expect=400)
     deployer.post(f"{record}tasks/{first['id']}/transitions/fail/", {"reason": "no space"})
+    over = f"{record}tasks/{first['id']}/transitions/hand_over/"
+    for fields in ({"note": "Yours."}, {"assignee": "nobody", "note": "Yours."}, {"assignee": "author", "note": ""}):
+        deployer.post(over, fields, expect=400)
+    given = deployer.post(over, {"assignee": "author", "note": "You know that disk."})
+    assert given["tasks"][0]["assignee"] == "author"
     deployer.post(f"{record}tasks/{first['id']}/transitions/retry/")
     deployer.post(f"{record}tasks/{first['id']}/transitions/done/", {"evidence": "seen"})
     after = deployer.post(f"{record}tasks/{second['id']}/transitions/skip/", {"reason": "no graphs"})
@@ -143,6 +149,13 @@ def test_a_plan_walks_to_its_end_over_rest(shop: Shop, deployer: Caller, release
     refused = deployer.post(f"{record}transitions/succeed/", expect=403)
     assert refused["code"] == "not_permitted"
     assert deployer.post(f"{record}transitions/fail/", {"reason": "smoke"})["state"] == "failed"
+    deployer.post(f"{record}transitions/back_out/", {}, expect=400)
+    (back,) = deployer.post(f"{record}transitions/back_out/", {"reason": "It smokes."})["backout_tasks"]
+    assert back["state"] == "in_progress"
+    deployer.post(f"{record}tasks/{back['id']}/transitions/done/")
+    finish_plans(timezone.now())
+    attempt, rollback = reversed(deployer.get(DEPLOYMENTS)["results"])
+    assert (rollback["kind"], rollback["status"], rollback["remediates"]) == ("rollback", "succeeded", attempt["id"])
     assert deployer.post(f"{record}transitions/reschedule/")["tasks"][0]["state"] == "pending"
 
 

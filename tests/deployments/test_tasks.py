@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from deployments.commands import TaskDraft, fail_task, finish_task, retry_task, skip_task
+from deployments.commands import TaskDraft, fail, fail_task, finish_task, hand_over_task, retry_task, skip_task
 from deployments.models import DeploymentPlan
 from releasemgmt.workflow.errors import Blocked, Invalid, NotPermitted, WrongState
+from releasemgmt.workflow.models import Event
 from tests.deployments.world import Shop, at, codes, kinds, refused, task
-from tests.factories import ProductFactory, someone
+from tests.factories import ProductFactory, TeamFactory, someone
 
 FIRST, SECOND = "Swap the image", "Look at the graphs"
 
@@ -138,3 +139,75 @@ def test_a_token_without_the_scope_ticks_nothing(shop: Shop, plan: DeploymentPla
     shop.deployer.scopes = frozenset({"write"})
     with refused(NotPermitted, plan):
         finish_task(task(plan, FIRST), actor=shop.deployer, now=at(70))
+
+
+def test_what_waits_for_the_same_goes_on_at_the_same_time(shop: Shop) -> None:
+    tasks = [TaskDraft("Stop"), TaskDraft("Api", depends_on=(0,)), TaskDraft("Web", depends_on=(0,))]
+    plan = shop.started(shop.release("1.0"), tasks=[*tasks, TaskDraft("Start", depends_on=(1, 2)), TaskDraft("Tell")])
+    assert states(plan) == ["in_progress", "pending", "pending", "pending", "in_progress"]
+    finish_task(task(plan, "Stop"), actor=shop.deployer, now=at(70))
+    assert states(plan) == ["done", "in_progress", "in_progress", "pending", "in_progress"]
+    finish_task(task(plan, "Web"), actor=shop.deployer, now=at(71))
+    with refused(Blocked, plan) as caught:
+        finish_task(task(plan, "Start"), actor=shop.deployer, now=at(72))
+    assert [blocker.reason for blocker in caught.value.blockers] == ["“Api” comes first."]
+    fail_task(task(plan, "Api"), reason="no space", actor=shop.deployer, now=at(73))
+    assert states(plan) == ["done", "failed", "done", "pending", "in_progress"]
+    skip_task(task(plan, "Api"), reason="by hand", actor=shop.deployer, now=at(74))
+    assert states(plan)[3] == "in_progress"
+
+
+class TestHandingOver:
+    """A task goes to somebody else, with a note."""
+
+    @pytest.fixture
+    def mine(self, shop: Shop) -> DeploymentPlan:
+        return shop.started(shop.release("1.0"), tasks=[TaskDraft(FIRST, assignee=shop.author), TaskDraft(SECOND)])
+
+    def test_its_assignee_gives_it_away_and_can_work_on_it_no_more(self, shop: Shop, mine: DeploymentPlan) -> None:
+        said: dict[str, Any] = {"note": "Mind the disk.", "now": at(70)}
+        given = hand_over_task(task(mine, FIRST), to=shop.manager, actor=shop.author, **said)
+        assert (given.assignee, given.state, kinds(mine)[0]) == (shop.manager, "in_progress", "hand_over")
+        told = Event.objects.get(kind="deployments.task.hand_over").data
+        assert (told["from"], told["to"], told["note"]) == ("author", "manager", "Mind the disk.")
+        with refused(NotPermitted, mine):
+            finish_task(given, actor=shop.author, now=at(71))
+        assert finish_task(given, actor=shop.manager, now=at(72)).state == "done"
+
+    def test_a_deployer_gives_it_to_a_team_even_after_it_failed(self, shop: Shop, mine: DeploymentPlan) -> None:
+        fail_task(task(mine, FIRST), reason="no space", actor=shop.author, now=at(70))
+        team = shop.product.team
+        given = hand_over_task(task(mine, FIRST), to=team, note="Who can?", actor=shop.deployer, now=at(71))
+        assert (given.assignee, given.assigned_user, given.state) == (team, None, "failed")
+        again = hand_over_task(given, to=team, note="Again.", actor=shop.deployer, now=at(72))
+        assert (again.assignee, kinds(mine).count("hand_over")) == (team, 1)
+
+    def test_before_the_start_too(self, shop: Shop) -> None:
+        plan = shop.scheduled(shop.release("1.0"))
+        given = hand_over_task(
+            task(plan, "Swap it back"), to=shop.author, note="Yours.", actor=shop.deployer, now=at(1)
+        )
+        assert given.assignee == shop.author
+
+    def test_to_nobody_who_could_not_do_it_and_not_without_a_note(self, shop: Shop, mine: DeploymentPlan) -> None:
+        stranger, auditor = someone("deployer", team=ProductFactory().team), someone("auditor", team=shop.product.team)
+        for to in (stranger, auditor, TeamFactory(key="elsewhere")):
+            with refused(Invalid, mine) as caught:
+                hand_over_task(task(mine, FIRST), to=to, note="Yours.", actor=shop.deployer, now=at(70))
+            assert list(caught.value.errors) == ["assignee"]
+        with refused(Invalid, mine) as caught:
+            hand_over_task(task(mine, FIRST), to=shop.manager, note=" ", actor=shop.deployer, now=at(70))
+        assert list(caught.value.errors) == ["note"]
+
+    def test_what_is_behind_or_over_is_not_handed_over(self, shop: Shop, mine: DeploymentPlan) -> None:
+        finish_task(task(mine, FIRST), actor=shop.author, now=at(70))
+        with refused(WrongState, mine):
+            hand_over_task(task(mine, FIRST), to=shop.manager, note="Yours.", actor=shop.author, now=at(71))
+        fail(mine, reason="smoke", actor=shop.deployer, now=at(72))
+        with refused(WrongState, mine):
+            hand_over_task(task(mine, SECOND), to=shop.manager, note="Yours.", actor=shop.deployer, now=at(73))
+
+    def test_others_do_not(self, shop: Shop, mine: DeploymentPlan) -> None:
+        for actor in (shop.manager, someone("deployer", team=ProductFactory().team), someone(is_superuser=True)):
+            with refused(NotPermitted, mine):
+                hand_over_task(task(mine, FIRST), to=shop.manager, note="Mine!", actor=actor, now=at(70))

@@ -13,6 +13,7 @@ import pytest
 
 from deployments.commands import (
     TaskDraft,
+    back_out,
     create_plan,
     finish_plans,
     finish_task,
@@ -108,6 +109,14 @@ class Shop:
         plan = self.worked_off(release, environment, **fields)
         finish_plans(plan.planned_start + HOUR)
         return Release.objects.get(pk=release.pk)
+
+    def rolled_back(self, plan: DeploymentPlan, *, minute: int) -> DeploymentPlan:
+        """Backed out at that minute, and its way back done a minute later."""
+        plan = back_out(plan, reason="It smokes.", actor=self.deployer, now=at(minute))
+        for task in plan.tasks.filter(is_backout=True):
+            finish_task(task, actor=self.deployer, now=at(minute))
+        finish_plans(at(minute + 1))
+        return DeploymentPlan.objects.get(pk=plan.pk)
 
     def report(self, **facts: Any) -> tuple[Deployment, bool]:
         """A report of the pipeline: a success in production, over within the last ten minutes."""

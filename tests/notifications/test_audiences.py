@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from approvals import commands as approvals
 from deployments import commands as deployments
+from deployments.commands import TaskDraft
 from releasemgmt.accounts.commands import deactivate, grant_role, map_group, system
 from releasemgmt.accounts.models import User
 from releasemgmt.notifications import fanout
@@ -134,6 +135,28 @@ def test_a_failed_task_waits_for_a_decision_and_the_failed_plan_is_told(shop: Sh
     assert "Disk full" in entries[0].body
     deployments.fail(plan, actor=shop.deployer, now=at(62), reason="Tomorrow again")
     assert people(heard("deployments.deploymentplan.fail")) == {shop.manager}
+
+
+def test_a_rollback_is_told_to_planners_deployers_and_those_whose_tasks_begin(shop: Shop) -> None:
+    helper = someone("contributor", team=shop.product.team)
+    plan = shop.started(shop.release("1.0"), backout_tasks=[TaskDraft("Back", assignee=helper)])
+    deployments.back_out(plan, actor=shop.ci, now=at(61), reason="It smokes.")
+    entries = heard("deployments.deploymentplan.back_out")
+    assert people(entries) == {shop.manager, shop.deployer, helper}
+    assert "It smokes." in entries[0].body
+    deployments.finish_task(task(plan, "Back"), actor=helper, now=at(62))
+    deployments.finish_plans(at(63))
+    assert people(heard("deployments.deploymentplan.roll_back")) == {shop.manager}
+
+
+def test_who_gets_a_task_is_told_with_the_note(shop: Shop) -> None:
+    plan = shop.started(shop.release("1.0"))
+    deployments.hand_over_task(
+        task(plan, "Swap the image"), to=shop.author, note="Mind the disk.", actor=shop.deployer, now=at(61)
+    )
+    entries = heard("deployments.task.hand_over")
+    assert people(entries) == {shop.author}
+    assert "Mind the disk." in entries[0].body
 
 
 def test_success_is_told_to_who_planned_it(shop: Shop) -> None:

@@ -21,7 +21,7 @@ TONES = {
         "authorized", "in_force",
     },
     "is-bad": {"rejected", "reject", "failed", "missed", "rolled_back", "blocker", "critical", "high"},
-    "is-warn": {"medium", "major", "on_hold", "expired", "workaround_available", "deny"},
+    "is-warn": {"medium", "major", "on_hold", "expired", "workaround_available", "deny", "backing_out"},
     "is-info": {
         "open", "in_progress", "running", "authorization", "implementation", "integration_tested", "ready",
         "proposed", "requested", "allow",
