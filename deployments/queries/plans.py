@@ -57,7 +57,7 @@ def ticked_last_by(plan: DeploymentPlan) -> User | None:
 
 def who_can_work_on(plan: DeploymentPlan) -> QuerySet[User, Any]:
     """Those whose task it can be: they do more in its team than read and administrate."""
-    return people_in(plan.owning_team_id, *roles.team_members.roles).filter(is_active=True)
+    return people_in(plan.owning_team_id, *map(Role, roles.team_members.roles)).filter(is_active=True)
 
 
 def who_has_it(event: Event) -> QuerySet[User, Any]:

@@ -301,7 +301,11 @@ PAGES: dict[str, Page] = {
     "deployments/deploymentplan/<pk>/change/comment/": COMMENT,
     # It is in progress: nobody edits it now.
     "deployments/deploymentplan/<pk>/change/edit/": Page(shown={"nobody"}, may=PLAN, fields=edited_plan, ok="400"),
+    "deployments/deploymentplan/<pk>/change/progress/": Page(),
     "deployments/deploymentplan/<pk>/change/tasks/<task>/<step>/": button(MEMBERS),
+    "deployments/deploymentplan/<pk>/change/tasks/<task>/hand-over/": button(
+        MEMBERS, lambda side: {"assignee": side.author.username, "note": "Please."}
+    ),
     "deployments/window/": listed(),
     "deployments/window/add/": add(STOP, new_freeze),
     "deployments/window/<object_id>/change/": Page(),

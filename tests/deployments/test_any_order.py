@@ -1,4 +1,4 @@
-"""A release's whole life in any order, from planned to deployed: the service agrees with a model of a page."""
+"""A release's whole life in any order, from planned to deployed and back: the service agrees with a model of a page."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from approvals.commands import open_round
 from approvals.queries import current_round
-from deployments.commands import fail, finish_plans, finish_task, start
+from deployments.commands import back_out, fail, finish_plans, finish_task, start
 from deployments.models import Deployment, DeploymentPlan
+from deployments.queries import running_in
 from releasemgmt.releases.commands import edit_release
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow import queries as workflow
@@ -26,12 +27,13 @@ from tests.scale import scaled
 STEPS = {
     "build": ({"planned"}, "built"),
     "pass_integration": ({"built"}, "integration_tested"),
-    "rework": ({"built", "integration_tested", "accepted"}, "planned"),
+    "rework": ({"built", "integration_tested", "accepted", "rolled_back"}, "planned"),
     "accept": ({"integration_tested"}, "accepted"),
     "cancel": ({"planned", "built", "integration_tested", "accepted"}, "cancelled"),
 }
 SIGNED_IN = {"integration_tested", "accepted", "deployed"}
 TO_PRODUCTION = {"accepted", "deployed"}
+UNDER_WAY = {"in_progress", "backing_out"}
 
 
 class Model:
@@ -42,6 +44,8 @@ class Model:
         self.type, self.cycle = "minor", 1
         self.round: tuple[str, Any] | None = None
         self.plan = ""
+        #: How often it reached production and was not taken back; and whether the last plan did.
+        self.deployments, self.reached = 0, False
 
     @property
     def content(self) -> Any:
@@ -55,7 +59,7 @@ class Model:
         if self.last == name:
             return True
         sources, target = STEPS[name]
-        running = name in ("rework", "cancel") and self.plan == "in_progress"
+        running = name in ("rework", "cancel") and self.plan in UNDER_WAY
         if self.state not in sources or running or (name == "accept" and not self.holds):
             return False
         self.state, self.last = target, name
@@ -82,9 +86,9 @@ class Model:
         return True
 
     def schedule(self) -> bool:
-        if self.state not in TO_PRODUCTION or self.plan in ("scheduled", "in_progress"):
+        if self.state not in TO_PRODUCTION or self.plan in {"scheduled", *UNDER_WAY}:
             return False
-        self.plan = "scheduled"
+        self.plan, self.reached = "scheduled", False
         return True
 
     def start(self) -> bool:
@@ -98,7 +102,8 @@ class Model:
     def finish(self) -> bool:
         if self.plan != "in_progress":
             return False
-        self.plan = "succeeded"
+        self.plan, self.reached = "succeeded", True
+        self.deployments += 1
         if self.state == "accepted":
             self.state, self.last = "deployed", "deploy"
         return True
@@ -109,6 +114,20 @@ class Model:
         allowed = self.plan == "in_progress"
         self.plan = "failed" if allowed else self.plan
         return allowed
+
+    def back_out(self) -> bool:
+        if self.plan in {"in_progress", "failed", "succeeded"}:
+            self.plan = "backing_out"
+        return self.plan == "backing_out"
+
+    def go_back(self) -> bool:
+        if self.plan != "backing_out":
+            return False
+        self.plan = "rolled_back"
+        self.deployments -= self.reached
+        if self.state == "deployed" and not self.deployments:
+            self.state, self.last = "rolled_back", "roll_back"
+        return True
 
 
 class Service:
@@ -145,7 +164,7 @@ class Service:
         say(round, self.world.signer)
 
     def schedule(self) -> None:
-        if self.drawn and self.plan.state in ("scheduled", "in_progress"):
+        if self.drawn and self.plan.state in {"scheduled", *UNDER_WAY}:
             raise Refused("There is one.")
         release = Release.objects.get(pk=self.release.pk)
         self.shop.manager = self.world.manager
@@ -166,11 +185,23 @@ class Service:
     def fail(self) -> None:
         fail(self.plan, reason="So it is.", actor=self.deployer, now=NOW)
 
+    def back_out(self) -> None:
+        back_out(self.plan, reason="So it is.", actor=self.deployer, now=NOW)
+
+    def go_back(self) -> None:
+        plan = self.plan
+        if plan.state != "backing_out":
+            raise Refused("Nothing goes back.")
+        for task in plan.tasks.filter(is_backout=True):
+            finish_task(task, actor=self.deployer, now=NOW)
+        finish_plans(NOW)
+
 
 STEP = st.tuples(st.just("step"), st.tuples(st.sampled_from(list(STEPS))))
-OTHER = st.sampled_from(["open", "vote", "edit", "schedule", "start", "start", "finish", "fail"])
+OTHER = st.sampled_from(["open", "vote", "edit", "schedule", "start", "start", "finish", "fail", "back_out", "go_back"])
 #: Straight ahead; acts at random come between, instead and after.
 AHEAD = [("open", ()), ("vote", ()), ("step", ("accept",)), ("schedule", ()), ("start", ()), ("finish", ())]
+AHEAD += [("back_out", ()), ("go_back", ())]
 
 
 @st.composite
@@ -209,6 +240,8 @@ def test_the_service_agrees_with_the_model(db: Any, settings: Any, acts: list[tu
         assert state_of(service.release) == model.state
         assert holds(service.release) == model.holds
         assert (service.plan.state if service.drawn else "") == model.plan
-        running = Deployment.objects.running().filter(release=service.release).count()
-        assert running == (model.plan == "in_progress")
+        running = Deployment.objects.running().filter(plan__release=service.release).count()
+        assert running == (model.plan in UNDER_WAY)
+        runs = running_in(service.world.production, service.release.product)
+        assert {each.release for each in runs} == ({service.release} if model.deployments else set())
     assert list(workflow.breaks()) == []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deployments.commands import finish_plans, finish_task, start, start_due_plans
+from deployments.commands import back_out, finish_plans, finish_task, start, start_due_plans
 from deployments.models import Deployment, DeploymentPlan
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow import queries
@@ -56,6 +56,20 @@ def test_many_ticks_at_once_end_a_plan_once(shop: Shop) -> None:
     plan = shop.worked_off(shop.release("1.0"))
     moved = at_once(*[partial(finish_plans, at(100))] * 6)
     assert (sum(moved), kinds(plan).count("succeed"), kinds(plan.release).count("deploy")) == (1, 1, 1)
+    assert list(queries.breaks()) == []
+
+
+def test_a_way_back_keeps_its_lock_and_many_ticks_end_it_once(shop: Shop) -> None:
+    shop.deployed(shop.release("1.0"))
+    plan = shop.started(shop.release("2.0"), planned_start=at(200), latest_start=at(300))
+    other = shop.scheduled(shop.release("3.0"), planned_start=at(200), latest_start=at(300))
+    backing_out = partial(back_out, plan, reason="It smokes.", actor=shop.deployer, now=at(210))
+    results = at_once(*[backing_out] * 3, *[partial(start, other, actor=shop.deployer, now=at(210))] * 3)
+    assert [isinstance(result, Blocked) for result in results] == [False] * 3 + [True] * 3
+    assert (kinds(plan).count("back_out"), Deployment.objects.running().count()) == (1, 1)
+    finish_task(task(plan, "Swap it back"), actor=shop.deployer, now=at(211))
+    moved = at_once(*[partial(finish_plans, at(212))] * 4)
+    assert (sum(moved), kinds(plan).count("roll_back"), Deployment.objects.running().count()) == (1, 1, 0)
     assert list(queries.breaks()) == []
 
 

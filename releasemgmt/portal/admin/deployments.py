@@ -61,7 +61,10 @@ class DeploymentAdmin(RecordAdmin):
         ]
 
     def panels(self, request: HttpRequest, obj: Deployment) -> dict[str, Any]:
-        return {"builds": obj.builds.select_related("component").order_by("component__key")}
+        return {
+            "builds": obj.builds.select_related("component").order_by("component__key"),
+            "remediations": obj.remediations.select_related("release", "product", "environment").order_by("pk"),
+        }
 
     def get_urls(self) -> list[Any]:
         matrix = self.admin_site.admin_view(self.matrix_view)

@@ -7,27 +7,30 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import path
 from django.utils import timezone
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from approvals.queries import conditions_of
 from deployments import commands
-from deployments.commands.tasks import may_work_on
-from deployments.models import DeploymentPlan, DeploymentTask
-from deployments.queries import earliest_start
+from deployments.commands.plans import LISTS, drafts_of
+from deployments.models import DeploymentPlan
+from deployments.queries import earliest_start, who_can_work_on
 from releasemgmt.accounts import roles
-from releasemgmt.accounts.models import User
+from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog.models import Environment
-from releasemgmt.portal.admin.forms import OwnProducts, instant, offer, text
+from releasemgmt.portal import task_lines
+from releasemgmt.portal.admin.forms import OwnProducts, colleagues, instant, offer, text, visible_teams
+from releasemgmt.portal.progress import ways
 from releasemgmt.releases.models import Release
-from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt
+from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt, visible_row
+from releasemgmt.workflow.commands import reading
+from releasemgmt.workflow.errors import Invalid, Refused
 from releasemgmt.workflow.models import Aggregate
-
-TASK_LINES = "One task a line, in their order; each waits for the one before it."
 
 
 class PlanEditForm(PersonalForm):
@@ -36,9 +39,40 @@ class PlanEditForm(PersonalForm):
     planned_start = instant()
     latest_start = instant()
     autostart = forms.BooleanField(required=False, initial=True, help_text="The system starts it when it is due.")
-    tasks = text(5, help_text=TASK_LINES)
-    backout_tasks = text(5, help_text="The way back, one step a line.")
+    tasks = text(7, help_text=task_lines.HOW)
+    backout_tasks = text(4, help_text="The way back, in the same way.")
     backout_minutes = forms.IntegerField(min_value=1, required=False)
+
+    def choose(self, user: User, record: Any) -> None:
+        self.user, self.plan = user, record
+
+    def clean_tasks(self) -> list[commands.TaskDraft]:
+        return self.drafts("tasks", is_backout=False)
+
+    def clean_backout_tasks(self) -> list[commands.TaskDraft]:
+        return self.drafts("backout_tasks", is_backout=True)
+
+    def drafts(self, name: str, *, is_backout: bool) -> list[commands.TaskDraft]:
+        """The lines of a list as tasks."""
+        there = drafts_of(self.plan, is_backout=is_backout) if self.plan else []
+        known = {draft.title: draft for draft in there}
+        return task_lines.read(self.cleaned_data[name], find=partial(named_by, self.user), there=known)
+
+    def refused(self, refused: Refused) -> bool:
+        """Say of a list which of its tasks it is about."""
+        if not isinstance(refused, Invalid):
+            return False
+        for field, reason in refused.errors.items():
+            name, _, rest = field.partition(".")
+            number = rest.partition(".")[0]
+            place = f"Task {int(number) + 1}: " if number.isdecimal() else ""
+            self.add_error(name if name in self.fields else None, f"{place}{reason}")
+        return True
+
+
+def named_by(user: User, name: str) -> User | Team | None:
+    """A person by user name, or a team by key, as far as somebody sees them."""
+    return colleagues(user).filter(username=name).first() or visible_teams(user).filter(key=name).first()
 
 
 class PlanForm(PlanEditForm):
@@ -49,6 +83,7 @@ class PlanForm(PlanEditForm):
     field_order = ("release", "environment")
 
     def choose(self, user: User, record: Any) -> None:
+        super().choose(user, record)
         rows = Release.objects.visible_to(user).exclude(state__in=["closed", "cancelled"]).select_related("product")
         offer(self, "release", rows.order_by("-pk"), lambda release: f"{release} {release.alias}")
 
@@ -88,15 +123,12 @@ class PlanAdmin(RecordAdmin):
         )
 
     def create(self, fields: dict[str, Any], *, actor: User) -> Aggregate:
-        return commands.create_plan(actor=actor, now=timezone.now(), **_drafts(fields))
+        return commands.create_plan(actor=actor, now=timezone.now(), **fields)
 
     def initial(self, obj: DeploymentPlan) -> dict[str, Any]:
         names = ("planned_start", "latest_start", "autostart", "backout_minutes")
-        titles = {False: [], True: []}  # type: dict[bool, list[str]]
-        for task in obj.tasks.order_by("position"):
-            titles[task.is_backout].append(task.title)
-        written = {"tasks": "\n".join(titles[False]), "backout_tasks": "\n".join(titles[True])}
-        return {**{name: getattr(obj, name) for name in names}, **written}
+        lists = {name: task_lines.write(drafts_of(obj, is_backout=kind)) for kind, name in LISTS.items()}
+        return {**{name: getattr(obj, name) for name in names}, **lists}
 
     def may_add(self, user: User) -> bool:
         return roles.plan_deployments.somewhere(user)
@@ -105,10 +137,7 @@ class PlanAdmin(RecordAdmin):
         return obj.state == DeploymentPlan.State.DRAFT and roles.plan_deployments(user, obj)
 
     def edit(self, obj: DeploymentPlan, fields: dict[str, Any], *, actor: User) -> Any:
-        before = self.initial(obj)
-        same = [name for name in ("tasks", "backout_tasks") if _titles(fields[name]) == _titles(before[name])]
-        changes = {name: value for name, value in _drafts(fields).items() if name not in same}
-        return commands.edit_plan(obj, changes=changes, actor=actor, now=timezone.now())
+        return commands.edit_plan(obj, changes=fields, actor=actor, now=timezone.now())
 
     def facts(self, obj: DeploymentPlan) -> list[tuple[str, Any]]:
         return [
@@ -123,40 +152,72 @@ class PlanAdmin(RecordAdmin):
         ]
 
     def panels(self, request: HttpRequest, obj: DeploymentPlan) -> dict[str, Any]:
-        user = actor_of(request)
-        tasks = list(
-            obj.tasks.select_related("assigned_user", "assigned_team", "finished_by").order_by("is_backout", "position")
-        )
-        for task in tasks:
-            task.plan = obj
-        running = obj.state == DeploymentPlan.State.IN_PROGRESS
-        done = [task for task in tasks if not task.is_backout and task.state in DeploymentTask.BEHIND]
-        forward = [task for task in tasks if not task.is_backout]
         return {
-            "tasks": [{"task": task, "mine": running and may_work_on(task, user)} for task in forward],
-            "backout": [task for task in tasks if task.is_backout],
-            "done": len(done),
+            **_progress(request, obj),
             "attempts": obj.deployments.order_by("-pk"),
             "conditions": conditions_of(obj.release) if obj.environment.is_production else [],
-            "may_meet": roles.edit_records(user, obj.release),
-            "waiting": running or obj.state == DeploymentPlan.State.SCHEDULED,
+            "may_meet": roles.edit_records(actor_of(request), obj.release),
+            "waiting": obj.is_under_way or obj.state == DeploymentPlan.State.SCHEDULED,
         }
 
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
-        view = wrap(require_POST(self.task_view))
-        return [path("<int:pk>/change/tasks/<int:task>/<str:step>/", view, name=f"{name}_task")]
+        step, hand_over = wrap(require_POST(self.task_view)), wrap(require_POST(self.hand_over_view))
+        return [
+            path("<int:pk>/change/progress/", wrap(require_safe(self.progress_view)), name=f"{name}_progress"),
+            path("<int:pk>/change/tasks/<int:task>/hand-over/", hand_over, name=f"{name}_hand_over"),
+            path("<int:pk>/change/tasks/<int:task>/<str:step>/", step, name=f"{name}_task"),
+        ]
+
+    def progress_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The part of the page that changes while people work on the tasks."""
+        with reading():
+            plan = self.found(request, pk)
+            shown = {"record": plan, "address": self.address(plan), **_progress(request, plan)}
+            return render(request, "portal/plan_progress.html", shown)
+
+    def hand_over_view(self, request: HttpRequest, pk: int, task: int) -> HttpResponse:
+        """Give one task to another person or team."""
+        plan = self.found(request, pk)
+        found = visible_row(plan.tasks, task)
+        actor, note = actor_of(request), request.POST.get("note", "")[:5_000]
+        to = named_by(actor, request.POST.get("assignee", "")[:150])
+        if to is None:
+            messages.error(request, "Choose who takes it over.")
+        else:
+            call = partial(commands.hand_over_task, found, to=to, note=note, actor=actor, now=timezone.now())
+            attempt(request, call, done=f"“{found}” is {to}’s now.")
+        return HttpResponseRedirect(self.address(plan))
 
     def task_view(self, request: HttpRequest, pk: int, task: int, step: str) -> HttpResponse:
         """Tick, fail, skip or retry one task."""
         plan = self.found(request, pk)
-        found = plan.tasks.filter(pk=task).first()
-        if found is None or step not in self.task_commands:
+        if step not in self.task_commands:
             raise Http404
+        found = visible_row(plan.tasks, task)
         act, field = self.task_commands[step]
         fields = {field: request.POST.get("note", "")[:5_000]} if field else {}
         call = partial(act, found, actor=actor_of(request), now=timezone.now(), **fields)
         attempt(request, call, done=f"“{found}”: {step}.")
         return HttpResponseRedirect(self.address(plan))
+
+
+def _progress(request: HttpRequest, plan: DeploymentPlan) -> dict[str, Any]:
+    """Both ways of the plan, and whom a task can be handed over to, if the person can do that."""
+    user = actor_of(request)
+    shown = ways(plan, user=user, now=timezone.now())
+    is_asked = any(step.can_hand_over for way in shown for step in way.steps)
+    return {"ways": shown, "assignees": assignees(plan, user) if is_asked else []}
+
+
+def assignees(plan: DeploymentPlan, user: User) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Who can work on the plan's tasks, of those whom the person sees, as `named_by` finds them."""
+    able = who_can_work_on(plan)
+    people = colleagues(user).filter(pk__in=able.values("pk"))
+    teams = visible_teams(user).filter(role_assignments__user__in=able).distinct()
+    return [
+        ("People", [(person.number, str(person)) for person in people]),
+        ("Teams", [(team.number, str(team)) for team in teams]),
+    ]
 
 
 def _opening(plan: DeploymentPlan) -> list[tuple[str, Any]]:
@@ -166,19 +227,3 @@ def _opening(plan: DeploymentPlan) -> list[tuple[str, Any]]:
     now = timezone.now()
     earliest = earliest_start(plan.release, plan.environment, at=now)
     return [("May start from", earliest)] if earliest and earliest > now else []
-
-
-def _titles(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _drafts(fields: dict[str, Any]) -> dict[str, Any]:
-    """The form's lines as tasks, each after the one before it."""
-    drafts = {
-        name: [
-            commands.TaskDraft(title=title, depends_on=(index - 1,) if index else ())
-            for index, title in enumerate(_titles(fields[name]))
-        ]
-        for name in ("tasks", "backout_tasks")
-    }
-    return {**fields, **drafts}
