@@ -93,9 +93,8 @@ def hand_over_task(
     with command():
         plan = lock(task.plan)
         task = _fresh(task, plan)
-        if plan.state in DeploymentPlan.OVER or task.state in DeploymentTask.BEHIND:
-            place = plan if plan.state in DeploymentPlan.OVER else f"“{task}”"
-            raise WrongState(f"{place} is over, so there is nothing to hand over.", allowed=[])
+        if task.is_over:
+            raise WrongState(f"“{task}” is over, so there is nothing to hand over.", allowed=[])
         if not may_work_on(task, actor):
             raise NotPermitted(f"You may not hand “{task}” over: that is for its assignee or a deployer.")
         if task.assignee == to:

@@ -81,6 +81,12 @@ class DeploymentTask(models.Model):
         """Whose task it is, if it is anyone's."""
         return self.assigned_user or self.assigned_team
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody will work on it any more, unless its plan is taken up again."""
+        rests = self.plan.goes_back and not self.is_backout
+        return rests or self.state in self.BEHIND or self.plan.state in DeploymentPlan.OVER
+
     def assign(self, to: User | Team) -> None:
         """From now on it is that person's, or that team's."""
         self.assigned_user = to if isinstance(to, User) else None

@@ -84,7 +84,7 @@ def _step(plan: DeploymentPlan, task: DeploymentTask, active: bool, *, user: Use
         time=lasting(took) if took is not None else "",
         is_late=bool(took and task.estimate_minutes and took > timedelta(minutes=task.estimate_minutes)),
         is_mine=mine and active,
-        can_hand_over=mine and plan.state not in DeploymentPlan.OVER and task.state not in DeploymentTask.BEHIND,
+        can_hand_over=mine and not task.is_over,
     )
 
 

@@ -17,6 +17,11 @@ HOW = (
     "One task a line; it waits for the line above it, or begins with + and goes on at the same time. At the end, where "
     "it helps: [verify] what it is for, @name or @team, (10 min), (after 1, 3) or (after nothing)."
 )
+EXAMPLE = """\
+Stop the workers
+Migrate the database [database] @dario (10 min)
++ Swap the images @web
+Start the workers"""
 TOGETHER = "+"
 MOST, LONGEST = 200, 200
 #: What may stand at the end of a line, in any order.

@@ -45,6 +45,7 @@ class PlanEditForm(PersonalForm):
 
     def choose(self, user: User, record: Any) -> None:
         self.user, self.plan = user, record
+        self.fields["tasks"].widget.attrs["placeholder"] = task_lines.EXAMPLE
 
     def clean_tasks(self) -> list[commands.TaskDraft]:
         return self.drafts("tasks", is_backout=False)
