@@ -1,9 +1,10 @@
-"""The URLs of plans, deployments, the schedule, and what is where."""
+"""The URLs of plans, deployments, incidents, the schedule, and what is where."""
 
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
 from deployments.api.deployment import DeploymentViewSet
+from deployments.api.incident import IncidentViewSet
 from deployments.api.observations import ObservationView
 from deployments.api.outlook import MatrixView, OutlookView
 from deployments.api.overrides import OverrideViewSet, StopViewSet
@@ -14,6 +15,7 @@ from deployments.api.windows import StatusView, WindowViewSet
 router = SimpleRouter()
 router.register("deployment-plans", PlanViewSet, basename="deployment-plan")
 router.register("deployments", DeploymentViewSet, basename="deployment")
+router.register("incidents", IncidentViewSet, basename="incident")
 router.register("windows", WindowViewSet, basename="window")
 router.register("window-overrides", OverrideViewSet, basename="window-override")
 router.register("line-stops", StopViewSet, basename="line-stop")

@@ -20,6 +20,8 @@ AUDIENCES: dict[str, str] = {
     "deployments.deploymentplan.start": "deployments.queries.whose_turn_it_is",
     "deployments.deploymentplan.back_out": "deployments.queries.hear_backout",
     "deployments.drift.find": "deployments.queries.deployers",
+    "deployments.incident.create": "deployments.queries.responders",
+    "deployments.incident.restore": "deployments.queries.responders",
     "deployments.task.done": "deployments.queries.whose_turn_it_is",
     "deployments.task.skip": "deployments.queries.whose_turn_it_is",
     "deployments.task.fail": "deployments.queries.deployers",

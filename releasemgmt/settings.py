@@ -244,6 +244,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ReleaseType": [(name, name.capitalize()) for name in ("major", "minor", "patch", "emergency")],
         "ChangeType": [(name, name.capitalize()) for name in ("standard", "normal", "emergency")],
+        "IncidentKind": "deployments.api.incident.KINDS",
+        "IncidentSeverity": [(name, name.capitalize()) for name in ("critical", "major", "minor")],
+        "DefectSeverity": [(n, n.capitalize()) for n in ("blocker", "critical", "major", "minor", "trivial")],
         "Tier": "releasemgmt.catalog.models.Tier.choices",
     },
 }

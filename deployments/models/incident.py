@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -115,6 +116,13 @@ class Incident(IncidentFacts, Aggregate):
         OPEN = "open", "Open"
         RESTORED = "restored", "Restored"
         WITHDRAWN = "withdrawn", "Withdrawn"
+
+    #: Which rows are in which state.
+    STATES: ClassVar[Mapping[str, Q]] = {
+        State.OPEN: Q(withdrawn=False, restored_at=None),
+        State.RESTORED: Q(withdrawn=False, restored_at__isnull=False),
+        State.WITHDRAWN: Q(withdrawn=True),
+    }
 
     components: models.ManyToManyField[Component, Any] = models.ManyToManyField(
         Component, related_name="incidents", blank=True

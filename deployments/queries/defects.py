@@ -53,7 +53,7 @@ def defect_lives(products: Collection[Product], *, as_of: datetime | None = None
 
 def _turns(defects: Any, as_of: datetime | None) -> dict[tuple[str, int], datetime]:
     """When each was reopened last, and when it was rejected."""
-    streams = defects.values(named=Concat(Value("knowndefect:"), Cast("pk", TextField())))
+    streams = defects.values(named=Concat(Value("knowndefect:"), Cast("pk", TextField()), output_field=TextField()))
     events = Event.objects.filter(stream__in=streams, kind__in=[REOPENED, REJECTED]).order_by("stream", "seq")
     events = events.filter(at__lte=as_of) if as_of else events
     rows = events.values_list("kind", "stream", "at")

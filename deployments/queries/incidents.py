@@ -72,7 +72,7 @@ def suspects(incident: Incident) -> Suspects:
 def _fix(incident: Incident, cause: int | None, rows: QuerySet[Deployment]) -> Deployment | None:
     """What repaired the cause, else the last rollback, else, where it is over, whatever succeeded last before."""
     during = _over(rows).filter(
-        product=incident.product_id, status=Status.SUCCEEDED, finished_at__gte=incident.started_at
+        product=incident.product_id, status=Status.SUCCEEDED, finished_at__gt=incident.started_at
     )
     during = _in_place(during, incident.environment_id, incident.pk)
     during = during.exclude(pk=cause) if cause else during

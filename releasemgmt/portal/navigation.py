@@ -51,6 +51,7 @@ NAVIGATION = [
             link("Plans", "event", "deployments_deploymentplan_changelist"),
             link("Deployments", "move_up", "deployments_deployment_changelist"),
             link("What runs where", "grid_view", MATRIX),
+            link("Incidents", "warning", "deployments_incident_changelist"),
             link("Windows and freezes", "date_range", "deployments_window_changelist"),
         ],
     },

@@ -209,10 +209,7 @@ class StatefulViewSet(RecordViewSet):
 
     def by_number(self, rows: QuerySet[Any], number: str) -> Any:
         """The record of that number: PREFIX-<id>."""
-        prefix, _, digits = number.partition("-")
-        if prefix == self.model.NUMBER_PREFIX and digits.isascii() and digits.isdigit() and len(digits) < 19:
-            return rows.filter(pk=int(digits)).first()
-        return None
+        return by_prefix(rows, self.model.NUMBER_PREFIX, number)
 
     @extend_schema(responses=TransitionBody(many=True))
     @action(detail=True, methods=["get"], url_path="transitions", pagination_class=None)
@@ -249,6 +246,14 @@ class StatefulViewSet(RecordViewSet):
     def moved(self, obj: Any) -> Any:
         """What a transition answers with: the record read again, with all that hangs on it."""
         return self.get_object()
+
+
+def by_prefix(rows: QuerySet[Any], prefix: str, number: str) -> Any:
+    """The row of the number PREFIX-<id>, if it is there."""
+    given, _, digits = number.partition("-")
+    if given == prefix and digits.isascii() and digits.isdigit() and len(digits) < 19:
+        return rows.filter(pk=int(digits)).first()
+    return None
 
 
 def etag(obj: Aggregate) -> str:

@@ -120,6 +120,11 @@ def override(side: Side) -> dict[str, Any]:
     return {**place, "reason": "So.", "expires_at": (side.now + timedelta(hours=1)).isoformat()}
 
 
+def incident(side: Side) -> dict[str, Any]:
+    where = {"product": side.product.key, "environment": "production", "components": [side.component.key]}
+    return {**where, "title": "New", "kind": "down", "started_at": "2026-03-01T10:00:00Z"}
+
+
 def board(side: Side) -> dict[str, Any]:
     chair = side.people["cab_chair"].username
     return {"key": "new-board", "name": "New", "team": side.team.key, "chair": chair, "start_time": "10:00"}
@@ -201,6 +206,9 @@ API: dict[str, Write] = {
     "POST environments/<number>/observations/": Write(DEPLOY, observation, stranger=400),
     "POST windows/": Write(STOP, freeze, stranger=400),
     "PATCH windows/<number>/": Write(CHAIR, lambda _: {"name": "Renamed"}),
+    "POST incidents/": Write(EDIT, incident, stranger=400),
+    "PATCH incidents/<number>/": Write(EDIT, lambda _: {"title": "Renamed"}),
+    "POST incidents/<number>/withdraw/": Write(EDIT, lambda _: {"reason": "It was the monitor."}),
     "POST window-overrides/": Write(PLAN, override, stranger=400),
     # The deployer asked for it.
     "PATCH window-overrides/<pk>/": Write(NOBODY, lambda _: {"uses": 2}, named=["deployer"]),
@@ -224,6 +232,7 @@ for records in (
     "boards",
     "deployment-plans",
     "windows",
+    "incidents",
 ):
     API[f"POST {records}/<number>/comments/"] = COMMENT
 API["POST approval-policies/<number>/comments/"] = COMMENT

@@ -151,6 +151,15 @@ def new_freeze(side: Side) -> dict[str, Any]:
     return {"kind": "deny", "product": side.product.pk, **edited_window(side)}
 
 
+def edited_incident(side: Side) -> dict[str, Any]:
+    facts = {"title": "New", "kind": "down", "severity": "minor", "environment": side.production.pk}
+    return {**facts, "started_at": "2026-03-01T10:00"}
+
+
+def new_incident(side: Side) -> dict[str, Any]:
+    return {"product": side.product.pk, **edited_incident(side)}
+
+
 def a_vote(side: Side) -> dict[str, Any]:
     return {"decision": "abstain", "digest": side.round.digest, "comment": "Hm."}
 
@@ -275,6 +284,7 @@ PAGES: dict[str, Page] = {
     ),
     "catalog/product/<object_id>/change/": Page(),
     "catalog/product/<pk>/change/edit/": form(ADMINISTRATE, edited_product),
+    "catalog/product/<pk>/change/timeline/": Page(),
     "catalog/product/<pk>/change/comment/": COMMENT,
     "catalog/product/<pk>/change/documents/<kind>/": open_form(EDIT, lambda _: {"body": "New."}),
     "catalog/product/<pk>/change/components/": open_form(ADMINISTRATE, lambda _: {"key": "new"}),
@@ -306,6 +316,16 @@ PAGES: dict[str, Page] = {
     "deployments/deploymentplan/<pk>/change/tasks/<task>/hand-over/": button(
         MEMBERS, lambda side: {"assignee": side.author.username, "note": "Please."}
     ),
+    "deployments/incident/": listed(),
+    "deployments/incident/add/": add(EDIT, new_incident),
+    "deployments/incident/<object_id>/change/": Page(),
+    "deployments/incident/<pk>/change/edit/": form(EDIT, edited_incident),
+    "deployments/incident/<pk>/change/comment/": COMMENT,
+    "deployments/incident/<pk>/change/restore/": open_form(
+        EDIT, lambda side: {"restored_at": f"{side.now:%Y-%m-%dT%H:%M}"}
+    ),
+    "deployments/incident/<pk>/change/withdraw/": open_form(EDIT, lambda _: {"reason": "It was the monitor."}),
+    "deployments/incident/<pk>/change/confirm/<what>/": button(EDIT, lambda side: {"deployment": side.deployment.pk}),
     "deployments/window/": listed(),
     "deployments/window/add/": add(STOP, new_freeze),
     "deployments/window/<object_id>/change/": Page(),

@@ -34,6 +34,7 @@ def address(path: str, side: Side, **parts: Any) -> str:
         "<task>": side.tasks[1].pk,
         "<step>": "done",
         "<answer>": "accept",
+        "<what>": "fix",
         "<condition>": side.condition.pk,
         "<role>": side.signer.role_assignments.get().pk,
         "<token>": side.token.pk,

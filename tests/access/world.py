@@ -27,11 +27,12 @@ from deployments.commands import (
     create_window,
     fail_task,
     report_deployment,
+    report_incident,
     request_override,
     start,
     stop_line,
 )
-from deployments.models import Deployment, DeploymentPlan, DeploymentTask, LineStop, Window, WindowOverride
+from deployments.models import Deployment, DeploymentPlan, DeploymentTask, Incident, LineStop, Window, WindowOverride
 from releasemgmt.accounts.commands import create_token, grant_role, map_group
 from releasemgmt.accounts.models import ApiToken, GroupMapping, Role, User
 from releasemgmt.catalog.commands import write_product_document
@@ -96,6 +97,7 @@ class Side:
         self.window = self.far_freeze()
         self.override = self.asked_override()
         self.stop = self.stopped_line()
+        self.incident = self.open_incident()
         for record in (
             self.release,
             self.defect,
@@ -106,6 +108,7 @@ class Side:
             self.team,
             self.board,
             self.window,
+            self.incident,
         ):
             comment(record, body=text, actor=self.people["contributor"])
         drain(now=self.now)
@@ -288,6 +291,12 @@ class Side:
         where: dict[str, Any] = {"product": self.product, "environment": EnvironmentFactory(key="development")}
         return stop_line(**where, reason=self.text, actor=self.manager, now=self.now)[0]
 
+    def open_incident(self) -> Incident:
+        """One that the deployment caused, as the manager says."""
+        where: dict[str, Any] = {"product": self.product, "environment": self.production, "title": self.text}
+        facts: dict[str, Any] = {"kind": "down", "started_at": self.now - HOUR, "caused_by": self.deployment}
+        return report_incident(**where, **facts, components=[self.component], actor=self.manager, now=self.now)
+
     def key_of(self, records: str) -> str:
         """How the address of the side's own record of that kind ends; what belongs to no team is the same for all."""
         keys = {
@@ -308,6 +317,7 @@ class Side:
             "windows": self.window.number,
             "window-overrides": self.override.pk,
             "line-stops": self.stop.pk,
+            "incidents": self.incident.number,
             "notifications": self.notice,
         }
         return str(keys.get(records, ""))
@@ -336,6 +346,7 @@ class Side:
             "deploymentplan": self.plan,
             "deployment": self.deployment,
             "window": self.window,
+            "incident": self.incident,
             "approvalround": self.round,
             "event": Event.objects.filter(stream=self.release.stream).latest("pk"),
         }

@@ -116,6 +116,19 @@ def test_what_really_runs_is_told_to_the_deployers_if_it_is_not_what_was_deploye
     assert entries[0].url == reverse("admin:deployments_deployment_matrix")
 
 
+def test_an_incident_and_its_end_are_told_to_those_who_can_do_something(shop: Shop) -> None:
+    facts: dict[str, Any] = {"environment": shop.production, "title": "No checkout", "kind": "down", "started_at": NOW}
+    incident = deployments.report_incident(product=shop.product, **facts, actor=shop.ci, now=NOW)
+    entries = heard("deployments.incident.create")
+    assert people(entries) == {shop.deployer, shop.manager}
+    assert entries[0].subject == f"{incident}: Shop is down in Production"
+    assert entries[0].url == reverse("admin:deployments_incident_change", args=[incident.pk])
+    deployments.correct_incident(incident, changes={"restored_at": NOW}, actor=shop.deployer, now=NOW)
+    entries = heard("deployments.incident.restore")
+    assert people(entries) == {shop.manager}
+    assert "is restored" in entries[0].subject
+
+
 @pytest.mark.parametrize("kind", ["deployments.task.done", "deployments.task.skip"])
 def test_a_task_that_is_behind_calls_those_who_waited_for_it(shop: Shop, kind: str) -> None:
     plan = shop.started(shop.release("1.0"))

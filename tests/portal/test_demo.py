@@ -17,7 +17,7 @@ from approvals.commands import vote
 from approvals.models import ChangeRequest, Meeting
 from approvals.queries import model_approval
 from deployments.commands import finish_plans, finish_task, start_due_plans
-from deployments.models import DeploymentPlan
+from deployments.models import DeploymentPlan, Incident
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product
 from releasemgmt.notifications.models import Channel, Delivery
@@ -58,6 +58,7 @@ def test_every_state_is_there_and_the_audit_trail_is_whole() -> None:
     assert states(Release) == set(Release.State.values)
     assert states(ChangeRequest) == set(ChangeRequest.State.values)
     assert states(KnownDefect) == set(KnownDefect.State.values)
+    assert [incident.state for incident in Incident.objects.order_by("pk")] == ["restored", "restored", "open"]
     assert list(queries.breaks()) == []
     assert not Release.objects.filter(event_seq=0).exists()
 

@@ -85,6 +85,8 @@ API = {
     "window-overrides/<pk>/transitions/approve/": "POST write",
     "window-overrides/<pk>/transitions/decline/": "POST write",
     "window-overrides/<pk>/transitions/withdraw/": "POST write",
+    "incidents/": "GET, POST write",
+    "incidents/<number>/withdraw/": "POST write",
     "line-stops/": "GET, POST write",
     "line-stops/<pk>/": "GET",
     "line-stops/<pk>/transitions/resume/": "POST write",
@@ -96,7 +98,17 @@ API = {
     "notifications/<pk>/read/": "POST write",
     "events/": "GET",
 }
-for records in ("teams", "products", "environments", "releases", "known-defects", "changes", "boards", "windows"):
+for records in (
+    "teams",
+    "products",
+    "environments",
+    "releases",
+    "known-defects",
+    "changes",
+    "boards",
+    "windows",
+    "incidents",
+):
     API |= {f"{records}/<number>/{path}": methods for path, methods in RECORD.items()}
 for versioned in ("release-models", "change-models", "approval-policies"):
     API |= {f"{versioned}/<number>/{path}": methods for path, methods in (RECORD | {"": "GET"}).items()}

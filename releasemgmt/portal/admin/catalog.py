@@ -10,7 +10,9 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import path
+from django.utils import timezone
 
 from deployments.models import Deployment, Observation
 from releasemgmt.accounts import roles
@@ -18,6 +20,7 @@ from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog import commands
 from releasemgmt.catalog.models import LONGEST_SOAK_MINUTES, DocumentKind, Environment, Product, ReleaseModel, Tier
 from releasemgmt.portal.admin.forms import OwnTeams, VoidingForm, offer, span, text, visible_teams
+from releasemgmt.portal.timeline import timeline
 from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt
 from releasemgmt.workflow.models import Aggregate
 
@@ -191,9 +194,19 @@ class ProductAdmin(RecordAdmin):
 
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
         return [
+            path("<int:pk>/change/timeline/", wrap(self.timeline_view), name=f"{name}_timeline"),
             path("<int:pk>/change/components/", wrap(self.component_view), name=f"{name}_component"),
             path("<int:pk>/change/documents/<str:kind>/", wrap(self.document_view), name=f"{name}_document"),
         ]
+
+    def timeline_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Its incidents, production deployments and planned outages on one axis."""
+        product = self.found(request, pk)
+        shown = timeline(product, request.GET, now=timezone.now())
+        may_write = roles.edit_records(actor_of(request), product)
+        page = {"title": f"Timeline of {product}", "opts": self.opts, "original": product, "record": product}
+        context = {**self.admin_site.each_context(request), **page, **shown, "may_write": may_write}
+        return render(request, "portal/timeline.html", context)
 
     def document_view(self, request: HttpRequest, pk: int, kind: str) -> HttpResponse:
         """Write a document that releases of the product inherit."""

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from deployments.models import Deployment
+from deployments.models import Deployment, Incident
 from deployments.queries import what_is_where
 from releasemgmt.accounts.models import User
 from releasemgmt.portal.admin.forms import OwnProducts, instant
@@ -61,8 +61,10 @@ class DeploymentAdmin(RecordAdmin):
         ]
 
     def panels(self, request: HttpRequest, obj: Deployment) -> dict[str, Any]:
+        harm = Incident.objects.standing().filter(caused_by=obj).order_by("-started_at", "-pk")
         return {
             "builds": obj.builds.select_related("component").order_by("component__key"),
+            "incidents": harm,
             "remediations": obj.remediations.select_related("release", "product", "environment").order_by("pk"),
         }
 

@@ -1,4 +1,4 @@
-"""What surrounds the demo's releases: change requests and known defects, in each of their states."""
+"""What surrounds the demo's releases: change requests, known defects and incidents, in each of their states."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from approvals.commands import (
 )
 from approvals.models import ChangeRequest
 from approvals.queries import questionnaire
+from deployments.commands import correct_incident, report_incident
+from deployments.models import Deployment, Incident
 from releasemgmt.catalog.models import Tier
 from releasemgmt.portal.demo.walk import Walk
 from releasemgmt.releases import commands
@@ -165,4 +167,34 @@ def _defect(walk: Walk, title: str, severity: str, symptom: str) -> KnownDefect:
         symptom=symptom,
         actor=walk.stage.people["dana"],
         now=walk.now,
+    )
+
+
+def report_incidents(walk: Walk, *, rolled_back: str) -> None:
+    """Mail that did not go out, a release that did harm until it was rolled back, and one that the service suspects."""
+    people, now = walk.stage.people, walk.now
+    hour = timedelta(hours=1)
+    mail = _incident(walk, "Mail does not go out", "down", started_at=now - 3 * hour, detected_at=now - 2.5 * hour)
+    correct_incident(mail, changes={"restored_at": now - hour}, actor=people["dario"], now=now)
+    lists = _incident(walk, "Lists show records that the filter hides", "degraded", started_at=now, severity="critical")
+    shipped = Deployment.objects.filter(environment=walk.stage.environments[Tier.PRODUCTION])
+    named = {
+        "caused_by": shipped.get(release__title=rolled_back, kind=Deployment.Kind.DEPLOY),
+        "fixed_by": shipped.get(kind=Deployment.Kind.ROLLBACK),
+        "restored_at": now + hour / 20,
+    }
+    correct_incident(lists, changes=named, actor=people["dario"], now=now)
+    _incident(walk, "Pages are slow", "degraded", started_at=now, severity="minor")
+
+
+def _incident(walk: Walk, title: str, kind: str, **facts: Any) -> Incident:
+    return report_incident(
+        product=walk.stage.product,
+        environment=walk.stage.environments[Tier.PRODUCTION],
+        components=[walk.stage.component],
+        title=title,
+        kind=kind,
+        actor=walk.stage.people["dana"],
+        now=walk.now,
+        **facts,
     )

@@ -18,7 +18,7 @@ from datetime import datetime
 from deployments.commands import start_due_plans
 from releasemgmt.catalog.models import Product, Tier
 from releasemgmt.integrations import git
-from releasemgmt.portal.demo.records import draft, hand_in, meet, report_defects, request_changes
+from releasemgmt.portal.demo.records import draft, hand_in, meet, report_defects, report_incidents, request_changes
 from releasemgmt.portal.demo.source import Source, sources
 from releasemgmt.portal.demo.stage import Stage
 from releasemgmt.portal.demo.walk import DOCUMENTS, Walk
@@ -59,6 +59,7 @@ def make_releases(stage: Stage, repository: git.Repository | None, *, now: datet
     theme = walk.plan(f"{versions[DEPLOYED]}-theme", CANCELLED, type=Release.Type.PATCH)
     fire(theme, "cancel", reason="The colours that we have are enough.", actor=stage.people["mara"], now=now)
     report_defects(walk, affected=tested, fixed_in=deployed)
+    report_incidents(walk, rolled_back=ROLLED_BACK)
     request_changes(walk, planned)
     meet(walk)
     return waiting

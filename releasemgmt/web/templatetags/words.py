@@ -18,10 +18,12 @@ markdown_parser = MarkdownIt("commonmark", {"html": False}).enable("table")
 TONES = {
     "is-good": {
         "accepted", "deployed", "approved", "approve", "succeeded", "done", "scheduled", "verified", "fixed",
-        "authorized", "in_force",
+        "authorized", "in_force", "restored",
     },
-    "is-bad": {"rejected", "reject", "failed", "missed", "rolled_back", "blocker", "critical", "high"},
-    "is-warn": {"medium", "major", "on_hold", "expired", "workaround_available", "deny", "backing_out"},
+    "is-bad": {"rejected", "reject", "failed", "missed", "rolled_back", "blocker", "critical", "high", "down"},
+    "is-warn": {"medium", "major", "on_hold", "expired", "workaround_available", "deny", "degraded",
+        "backing_out",
+    },
     "is-info": {
         "open", "in_progress", "running", "authorization", "implementation", "integration_tested", "ready",
         "proposed", "requested", "allow",

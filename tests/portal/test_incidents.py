@@ -1,0 +1,149 @@
+"""The pages of incidents: reported, restored, confirmed; and a product's timeline."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from deployments.commands import report_incident
+from deployments.models import Incident
+from tests.conftest import NOW
+from tests.deployments.conftest import shop as shop
+from tests.deployments.test_incidents import correct, deployed, report
+from tests.deployments.world import HOUR, Shop
+from tests.factories import ProductFactory, someone
+
+ADD = "/admin/deployments/incident/add/"
+LATER = timedelta(seconds=17)
+
+
+@pytest.fixture(autouse=True)
+def at_nine() -> Any:
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+@pytest.fixture
+def desk(client: Client, shop: Shop) -> Client:
+    client.force_login(shop.author)
+    return client
+
+
+def address(incident: Incident, rest: str = "") -> str:
+    return reverse("admin:deployments_incident_change", args=[incident.pk]) + rest
+
+
+def page(desk: Client, incident: Incident, rest: str = "") -> str:
+    return desk.get(address(incident, rest)).content.decode()
+
+
+def timeline(desk: Client, shop: Shop, query: str = "") -> str:
+    where = reverse("admin:catalog_product_timeline", args=[shop.product.pk])
+    answer = desk.get(f"{where}?{query}")
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_an_incident_is_reported_and_restored_by_forms(desk: Client, shop: Shop) -> None:
+    facts = {"title": "No checkout", "kind": "down", "severity": "major", "started_at": "2026-03-02T08:30"}
+    where = {"product": shop.product.pk, "environment": shop.production.pk}
+    assert desk.post(ADD, {**facts, **where, "restored_at": "2026-03-02T08:00"}).status_code == 400
+    assert not Incident.objects.exists()
+    assert desk.post(ADD, {**facts, **where}).status_code == 302
+    incident = Incident.objects.get()
+    assert "Shop is down in Production" in page(desk, incident)
+    desk.post(address(incident, "restore/"), {"restored_at": "2026-03-02T08:45"})
+    shown = page(desk, incident)
+    assert "15\N{NO-BREAK SPACE}minutes" in shown and "Restored…" not in shown and "What was known when" in shown
+
+
+def test_saved_again_it_is_the_same(desk: Client, shop: Shop) -> None:
+    incident = report(shop, started_at=NOW - HOUR + LATER)
+    form = desk.get(address(incident, "edit/")).context["form"]
+    sent = {name: form[name].value() for name in form.fields}
+    sent = {name: value for name, value in sent.items() if value is not None}
+    sent["started_at"] = "2026-03-02T08:00"
+    desk.post(address(incident, "edit/"), {**sent, "components": []})
+    assert Incident.objects.get().revision == incident.revision
+    desk.post(address(incident, "edit/"), {**sent, "components": [], "title": "Other"})
+    assert (Incident.objects.get().title, Incident.objects.get().started_at) == ("Other", incident.started_at)
+
+
+def test_what_is_inferred_is_confirmed_by_a_button(desk: Client, shop: Shop) -> None:
+    cause = deployed(shop, "1.0")
+    incident = report(shop)
+    shown = page(desk, incident)
+    assert "Inferred" in shown and f'value="{cause.pk}"' in shown
+    stranger = ProductFactory(key="other")
+    other = report_incident(
+        product=stranger,
+        environment=shop.production,
+        title="Theirs",
+        kind="down",
+        started_at=NOW,
+        actor=someone("contributor", team=stranger.team),
+        now=NOW,
+    )
+    sent = {"deployment": cause.pk}
+    assert desk.post(address(other, "confirm/cause/"), sent).status_code == 404
+    for what, deployment in (("cause", ""), ("cause", "77"), ("weather", cause.pk)):
+        assert desk.post(address(incident, f"confirm/{what}/"), {"deployment": deployment}).status_code == 404
+    assert Incident.objects.get(pk=incident.pk).caused_by is None
+    desk.post(address(incident, "confirm/cause/"), sent)
+    assert Incident.objects.get(pk=incident.pk).cause_confirmed_by == shop.author
+    assert "confirmed by" in page(desk, incident)
+    assert "Incidents that it caused" in desk.get(f"/admin/deployments/deployment/{cause.pk}/change/").content.decode()
+
+
+def test_whoever_only_reads_is_offered_nothing(desk: Client, shop: Shop) -> None:
+    incident = report(shop)
+    desk.force_login(someone("auditor", team=shop.product.team))
+    shown = page(desk, incident)
+    assert "No checkout" in shown and "restore/" not in shown and "withdraw/" not in shown
+    before = Incident.objects.values().get()
+    desk.post(address(incident, "withdraw/"), {"reason": "No."})
+    assert Incident.objects.values().get() == before
+
+
+def test_one_that_was_recorded_in_error_says_so(desk: Client, shop: Shop) -> None:
+    incident = report(shop)
+    desk.post(address(incident, "withdraw/"), {"reason": "It was the monitor."})
+    shown = page(desk, incident)
+    assert "It counts nowhere" in shown and "edit/" not in shown
+    assert "No checkout" not in timeline(desk, shop)
+
+
+def test_the_timeline_tells_what_happened_when(desk: Client, shop: Shop) -> None:
+    assert "Nothing happened in this time" in timeline(desk, shop)
+    cause = deployed(shop, "1.0")
+    incident = report(shop)
+    shown = timeline(desk, shop)
+    assert shown.count('rm-mark is-deploy"') == 2 and "is-down is-open" in shown  # one of them in the legend
+    assert ">goes on<" in shown and incident.number in shown
+    correct(shop, incident, caused_by=cause, restored_at=NOW)
+    shown = timeline(desk, shop, "span=week&on=2026-03-02")
+    assert "is-harmful" in shown and "Succeeded, caused an incident" in shown and "24 Feb" in shown
+    assert "No checkout" not in timeline(desk, shop, "span=week&on=2026-02-20")
+    for odd in ("span=year", "on=2026-02-31", "on=0001-01-01", "on=9999-12-31", "span=quarter"):
+        timeline(desk, shop, odd)
+
+
+def test_the_timeline_costs_the_same_however_much_happened(desk: Client, shop: Shop) -> None:
+    costs = []
+    for hours in (1, 2):
+        report(shop, started_at=NOW - hours * HOUR)
+        deployed(shop, f"{hours}.0", at=NOW - (hours + 1) * HOUR)
+        timeline(desk, shop)
+        with CaptureQueriesContext(
+            connection,
+        ) as asked:
+            timeline(desk, shop)
+        costs.append(len(asked))
+    assert costs[0] == costs[1]
