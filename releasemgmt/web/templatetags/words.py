@@ -21,9 +21,7 @@ TONES = {
         "authorized", "in_force", "restored",
     },
     "is-bad": {"rejected", "reject", "failed", "missed", "rolled_back", "blocker", "critical", "high", "down"},
-    "is-warn": {"medium", "major", "on_hold", "expired", "workaround_available", "deny", "degraded",
-        "backing_out",
-    },
+    "is-warn": {"medium", "major", "on_hold", "expired", "workaround_available", "deny", "backing_out", "degraded"},
     "is-info": {
         "open", "in_progress", "running", "authorization", "implementation", "integration_tested", "ready",
         "proposed", "requested", "allow",
