@@ -7,6 +7,7 @@ AUDIENCES: dict[str, str] = {
     "approvals.board.cancel": "approvals.queries.members_of",
     "approvals.board.close_agenda": "approvals.queries.members_of",
     "approvals.changerequest.miss_retrospective": "approvals.queries.release_managers",
+    "approvals.changerequest.record": "approvals.queries.release_managers",
     "approvals.round.open": "approvals.queries.eligible_voters",
     "approvals.round.advance": "approvals.queries.eligible_voters",
     "approvals.round.remind": "approvals.queries.eligible_voters",

@@ -49,6 +49,7 @@ def create_change(
     now: datetime,
     releases: Collection[Release] = (),
     void_signoffs: bool = False,
+    on_behalf_of: User | None = None,
     **fields: Any,
 ) -> ChangeRequest:
     """Write a change request; `fields` are those of the API's body, with records for names."""
@@ -60,7 +61,7 @@ def create_change(
         change = ChangeRequest(product=product, created_by=actor, **fields)
         _check(change, {}, members, releases)
         data = {name: _keys(rows) for name, rows in members.items()}
-        change = create(change, actor=actor, data={"title": change.title, **data})
+        change = create(change, actor=actor, on_behalf_of=on_behalf_of, data={"title": change.title, **data})
         for name, rows in members.items():
             getattr(change, name).set(rows)
         if releases:

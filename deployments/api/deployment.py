@@ -18,16 +18,26 @@ from deployments import commands
 from deployments.api.fields import DeploymentField, ReleaseFilter
 from deployments.models import Deployment
 from releasemgmt.accounts.models import Scope
-from releasemgmt.releases.api.fields import DigestField, EnvironmentField, ReleaseField
+from releasemgmt.releases.api.fields import EnvironmentField, ProductField, ReleaseField
+from releasemgmt.releases.models.build import DIGEST
+from releasemgmt.releases.queries import registered
 from releasemgmt.web.api import InstantField, StrictSerializer, View
 
 
 class DeploymentReport(StrictSerializer):
-    """A deployment that is over, or that is to begin (`running`); `builds` are by default those of the release."""
+    """A deployment that is over, or that is to begin (`running`); `builds` are by default those of the release.
 
+    `product` is needed only where neither a release nor a registered build says which it is.
+    """
+
+    product = ProductField(required=False)
     release = ReleaseField(required=False)
     environment = EnvironmentField()
-    builds = serializers.ListField(child=DigestField(), max_length=200, required=False)
+    builds = serializers.ListField(
+        child=serializers.CharField(max_length=80, trim_whitespace=False, validators=[DIGEST]),
+        max_length=200,
+        required=False,
+    )
     kind = serializers.ChoiceField(Deployment.Kind.choices, required=False)
     status = serializers.ChoiceField(Deployment.Status.choices)
     started_at = InstantField()
@@ -35,9 +45,17 @@ class DeploymentReport(StrictSerializer):
     external_id = serializers.CharField(max_length=200, required=False, allow_blank=True)
     remediates = DeploymentField(required=False, allow_null=True)
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The digests as builds, and those that nobody registered."""
+        digests = attrs.pop("builds", [])
+        product = attrs["release"].product if attrs.get("release") else attrs.get("product")
+        found = registered(digests, user=self.context["request"].user, product=product)
+        unregistered = list(dict.fromkeys(digest for digest in digests if digest not in found))
+        return {**attrs, "builds": [found[each] for each in digests if each in found], "unregistered": unregistered}
+
 
 class DeploymentAnswer(serializers.Serializer[Any]):
-    """One attempt."""
+    """One attempt; `unregistered` are digests that nobody had registered, `change` is what puts it on record."""
 
     id = serializers.IntegerField()
     plan = serializers.CharField(source="plan.number", default=None)
@@ -45,6 +63,7 @@ class DeploymentAnswer(serializers.Serializer[Any]):
     release = serializers.CharField(source="release.number", default=None)
     environment = serializers.CharField(source="environment.key")
     builds = serializers.SerializerMethodField()
+    unregistered = serializers.SerializerMethodField()
     kind = serializers.CharField()
     origin = serializers.CharField()
     status = serializers.CharField()
@@ -53,10 +72,14 @@ class DeploymentAnswer(serializers.Serializer[Any]):
     external_id = serializers.CharField()
     remediates = serializers.IntegerField(source="remediates_id")
     unauthorised = serializers.BooleanField()
+    change = serializers.CharField(source="change.number", default=None)
     reported_by = serializers.CharField(source="reported_by.username", default=None)
 
     def get_builds(self, deployment: Deployment) -> list[str]:
         return [build.digest for build in deployment.builds.all()]
+
+    def get_unregistered(self, deployment: Deployment) -> list[str]:
+        return [each.digest for each in deployment.unregistered.all()]
 
 
 class DeploymentFilters(django_filters.FilterSet):
@@ -70,6 +93,13 @@ class DeploymentFilters(django_filters.FilterSet):
     origin = django_filters.ChoiceFilter(choices=Deployment.Origin.choices)
     unauthorised = django_filters.BooleanFilter()
     external_id = django_filters.CharFilter()
+    change = django_filters.CharFilter(method="recorded_as")
+
+    def recorded_as(self, rows: Any, _name: str, value: str) -> Any:
+        """The one that this change puts on record."""
+        digits = value.removeprefix("CHG-")
+        is_number = digits.isascii() and digits.isdigit() and len(digits) < 19
+        return rows.filter(change=int(digits)) if is_number else rows.none()
 
 
 class OutcomeBody(StrictSerializer):
@@ -89,9 +119,8 @@ class DeploymentViewSet(View):
 
     def get_queryset(self) -> QuerySet[Deployment]:
         rows = Deployment.objects.visible_to(self.actor)
-        return rows.select_related("plan", "product", "release", "environment", "reported_by").prefetch_related(
-            "builds"
-        )
+        named = ("plan", "product", "release", "environment", "reported_by", "change")
+        return rows.select_related(*named).prefetch_related("builds", "unregistered")
 
     def list(self, request: Request) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))

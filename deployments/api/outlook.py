@@ -43,7 +43,8 @@ class PlaceAnswer(serializers.Serializer[Any]):
     """What was deployed of one component in one environment, and what was seen there last.
 
     `digest` to `deployment` are null where nothing was deployed, the `observed_` ones where nobody looked; `differs`
-    where something else was seen since than was deployed.
+    where something else was seen since than was deployed. `unregistered` are digests that nobody had registered and
+    that were deployed there since: nobody knows of which component.
     """
 
     environment = serializers.CharField(source="environment.key")
@@ -58,6 +59,7 @@ class PlaceAnswer(serializers.Serializer[Any]):
     observed_digest = serializers.CharField(source="seen.digest", default=None)
     observed_at = InstantField(source="seen.last_seen_at", default=None)
     differs = serializers.BooleanField()
+    unregistered = serializers.ListField(child=serializers.CharField())
 
 
 class MatrixAnswer(serializers.Serializer[Any]):

@@ -19,8 +19,9 @@ from deployments.commands.outcomes import (
     releases_in,
 )
 from deployments.commands.overrides import use_override
+from deployments.commands.unauthorised import put_on_record
 from deployments.gates import environment_busy, environment_free
-from deployments.models import DeployedBuild, Deployment, DeploymentPlan
+from deployments.models import DeployedBuild, Deployment, DeploymentPlan, UnregisteredDigest
 from deployments.models.plan import NotTheRequester
 from deployments.queries import covering, ran_before
 from releasemgmt.accounts import roles
@@ -28,7 +29,7 @@ from releasemgmt.accounts.models import Role, User
 from releasemgmt.catalog.models import Environment, Product
 from releasemgmt.releases.models import Build, Release
 from releasemgmt.workflow.commands import command, lock, permit, record
-from releasemgmt.workflow.errors import Blocked, Conflict, Invalid, WrongState
+from releasemgmt.workflow.errors import Absent, Blocked, Conflict, Invalid, WrongState
 from releasemgmt.workflow.gates import Blocker, blockers
 
 Status = Deployment.Status
@@ -39,7 +40,7 @@ ONCE_ACCEPTED = (
     Release.State.CLOSED,
     Release.State.ROLLED_BACK,
 )
-#: What the same report, sent again, says again.
+#: What the same report, sent again, says again; who asks again to begin may say another time.
 FACTS = ("environment_id", "kind", "status", "started_at", "finished_at", "remediates_id")
 #: How far a pipeline's clock may be ahead of ours.
 CLOCK_SKEW = timedelta(minutes=5)
@@ -55,8 +56,10 @@ def report_deployment(  # noqa: PLR0913 - a deployment's columns
     finished_at: datetime | None,
     actor: User,
     now: datetime,
+    product: Product | None = None,
     release: Release | None = None,
     builds: Sequence[Build] = (),
+    unregistered: Sequence[str] = (),
     kind: str = Deployment.Kind.DEPLOY,
     external_id: str = "",
     remediates: Deployment | None = None,
@@ -65,11 +68,14 @@ def report_deployment(  # noqa: PLR0913 - a deployment's columns
 
     One that is over is evidence: it is not refused, it may be flagged. One that is `running` begins: it takes the
     environment if the gates of a start are open now, else it is Blocked. `builds` are what is deployed, by default
-    those of `release`; they say which release it is, whatever was named.
+    those of `release`; they say which release it is, whatever was named. `unregistered` are digests that are builds of
+    nobody: what begins with one is refused, what is over is kept, flagged, and belongs to no release.
     """
     with command():
-        builds = list(builds) or (list(release.builds.all()) if release else [])
-        product = _product_of(builds, release)
+        if status == Status.RUNNING and unregistered:
+            raise Absent(f"Nobody registered {', '.join(unregistered)}: register the builds, then ask again.")
+        builds = list(builds) or (list(release.builds.all()) if release and not unregistered else [])
+        product = _product_of(builds, release, product, unregistered)
         permit(actor, product, roles.deploy, to="report deployments")
         deployment = Deployment(
             product=product,
@@ -84,25 +90,38 @@ def report_deployment(  # noqa: PLR0913 - a deployment's columns
             reported_by=actor,
         )
         _check(deployment, builds, now=now)
-        _attribute(deployment, builds, named=release)
+        _attribute(deployment, builds, named=release, unregistered=unregistered)
         before = releases_in(environment, product) if kind == Deployment.Kind.ROLLBACK else set()
         _lock(deployment, touched=before)
-        if known := _known(deployment, builds):
+        if known := _known(deployment, {*unregistered, *(build.digest for build in builds)}):
             return known, False
         if status == Status.RUNNING:
             _begin(deployment, builds, actor=actor, now=now)
             return deployment, True
-        _write(deployment, builds, actor=actor)
+        _insert(deployment, builds, unregistered)
+        facts: dict[str, Any] = {"unregistered": list(unregistered)} if unregistered else {}
+        if deployment.unauthorised and environment.is_production:
+            deployment.change = put_on_record(deployment, builds, unregistered, actor=actor, now=now)
+            deployment.save(update_fields=["change"])
+            facts |= {"change": deployment.change.number}
+        _tell(deployment, builds, actor=actor, facts=facts)
         if environment.is_production and status == Status.SUCCEEDED:
             _follow(deployment, before=before, actor=actor, now=now)
         return deployment, True
 
 
-def _product_of(builds: Sequence[Build], release: Release | None) -> Product:
-    if not builds:
+def _product_of(
+    builds: Sequence[Build], release: Release | None, product: Product | None, unregistered: Sequence[str]
+) -> Product:
+    if release and product and release.product_id != product.pk:
+        raise Invalid({"product": f"{release} is of {release.product}."})
+    product = release.product if release else product
+    if not builds and not unregistered:
         raise Invalid({"builds": "Name what was deployed: builds, or a release that has some."})
-    product = release.product if release else builds[0].product
-    if {build.product_id for build in builds} != {product.pk}:
+    if product is None and not builds:
+        raise Invalid({"product": f"Nobody registered {', '.join(unregistered)}: say of which product they are."})
+    product = product or builds[0].product
+    if {build.product_id for build in builds} - {product.pk}:
         raise Invalid({"builds": "Name builds of one product, that of the release."})
     if len({build.component_id for build in builds}) < len(builds):
         raise Invalid({"builds": "Name one build of each component."})
@@ -134,8 +153,13 @@ def _wrong_times_of_running(deployment: Deployment, *, now: datetime) -> dict[st
     return {"started_at": "It starts in the future."} if deployment.started_at > now + CLOCK_SKEW else {}
 
 
-def _attribute(deployment: Deployment, builds: Sequence[Build], *, named: Release | None) -> None:
+def _attribute(
+    deployment: Deployment, builds: Sequence[Build], *, named: Release | None, unregistered: Sequence[str]
+) -> None:
     """Say which release it is and whether it was authorised: both follow from the digests."""
+    if unregistered:
+        deployment.unauthorised = deployment.environment.change_controlled
+        return
     covers = covering(builds)
     accepted = [release for release in covers if release.state in ONCE_ACCEPTED]
     deployment.release = named if named in covers else next(iter([*accepted, *covers]), None)
@@ -143,15 +167,17 @@ def _attribute(deployment: Deployment, builds: Sequence[Build], *, named: Releas
     deployment.unauthorised = deployment.environment.is_production and not (accepted or back)
 
 
-def _known(deployment: Deployment, builds: Sequence[Build]) -> Deployment | None:
+def _known(deployment: Deployment, digests: set[str]) -> Deployment | None:
     """The same report, if it was sent before; the same id with other facts is a Conflict."""
     if not deployment.external_id:
         return None
     known = Deployment.objects.filter(product=deployment.product, external_id=deployment.external_id).first()
     if known is None:
         return None
-    different = [name for name in FACTS if getattr(known, name) != getattr(deployment, name)]
-    if set(known.builds.all()) != set(builds):
+    begins = known.status == deployment.status == Status.RUNNING
+    facts = [name for name in FACTS if not (begins and name == "started_at")]
+    different = [name for name in facts if getattr(known, name) != getattr(deployment, name)]
+    if known.digests != digests:
         different.append("builds")
     if different:
         raise Conflict(
@@ -191,10 +217,11 @@ def _begin(deployment: Deployment, builds: Sequence[Build], *, actor: User, now:
         raise Blocked(f"It may not go to {deployment.environment} now. {reasons}", blockers=found)
     try:
         with transaction.atomic():
-            _write(deployment, builds, actor=actor, facts=facts)
+            _insert(deployment, builds)
     except IntegrityError as error:
         busy = environment_busy(start)
         raise Blocked(busy.reason, blockers=[busy]) from error
+    _tell(deployment, builds, actor=actor, facts=facts)
     if not goes_back:
         use_override(start, actor=actor, now=now, what=f"deployment {deployment.pk}")
         if deployment.environment.is_production:
@@ -241,32 +268,25 @@ def end_deployment(deployment: Deployment, *, status: str, actor: User, now: dat
 ENDS = {"succeed": Status.SUCCEEDED, "fail": Status.FAILED, "cancel": Status.CANCELLED}
 
 
-def _write(
-    deployment: Deployment, builds: Sequence[Build], *, actor: User, facts: Mapping[str, Any] | None = None
-) -> None:
+def _insert(deployment: Deployment, builds: Sequence[Build], unregistered: Iterable[str] = ()) -> None:
     deployment.save(force_insert=True)
     succeeded_at = deployment.finished_at if deployment.status == Status.SUCCEEDED else None
+    place = {"deployment": deployment, "environment": deployment.environment, "succeeded_at": succeeded_at}
     DeployedBuild.objects.bulk_create(
-        DeployedBuild(
-            deployment=deployment,
-            build=build,
-            component_id=build.component_id,
-            environment=deployment.environment,
-            succeeded_at=succeeded_at,
-        )
-        for build in builds
+        DeployedBuild(build=build, component_id=build.component_id, **place) for build in builds
     )
+    UnregisteredDigest.objects.bulk_create(
+        UnregisteredDigest(digest=digest, product=deployment.product, **place) for digest in unregistered
+    )
+
+
+def _tell(deployment: Deployment, builds: Sequence[Build], *, actor: User, facts: Mapping[str, Any]) -> None:
     told: dict[str, Any] = {
         name: getattr(deployment, name) for name in ("kind", "status", "external_id", "unauthorised")
     }
     told |= {"environment": deployment.environment.key, "builds": [build.digest for build in builds]}
     stream = lock(deployment.release or deployment.product)
-    record(
-        stream,
-        "deployments.deployment.report",
-        actor=actor,
-        data={"deployment": deployment.pk, **told, **(facts or {})},
-    )
+    record(stream, "deployments.deployment.report", actor=actor, data={"deployment": deployment.pk, **told, **facts})
 
 
 def _follow(deployment: Deployment, *, before: set[Release], actor: User, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """The nouns of a deployment, one a file."""
 
-from deployments.models.deployment import DeployedBuild, Deployment
+from deployments.models.deployment import DeployedBuild, Deployment, UnregisteredDigest
 from deployments.models.incident import Incident, IncidentFacts, IncidentRevision
 from deployments.models.observation import Observation
 from deployments.models.override import LineStop, Resumption, WindowOverride
@@ -20,6 +20,7 @@ __all__ = [
     "Observation",
     "Occurrence",
     "Resumption",
+    "UnregisteredDigest",
     "Window",
     "WindowOverride",
 ]

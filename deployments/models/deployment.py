@@ -8,11 +8,13 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from approvals.models import ChangeRequest
 from deployments.models.plan import DeploymentPlan
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Environment, Product
 from releasemgmt.releases.models import Build, Release
+from releasemgmt.releases.models.build import DIGEST
 
 
 class DeploymentQuerySet(models.QuerySet["Deployment"]):
@@ -60,8 +62,10 @@ class Deployment(models.Model):
     remediates = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="remediations")
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
-    #: Production got digests that no release, accepted now or before, covers.
+    #: Production got digests that no release, accepted now or before, covers; or nobody had registered some of them.
     unauthorised = models.BooleanField(default=False)
+    #: The change that puts an unauthorised one on record.
+    change = models.OneToOneField(ChangeRequest, on_delete=models.PROTECT, null=True, related_name="deployment")
     reported_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     recorded_at = models.DateTimeField(auto_now_add=True)
 
@@ -89,6 +93,9 @@ class Deployment(models.Model):
                 condition=Q(origin="engine", plan__isnull=False) | Q(origin="reported", reported_by__isnull=False),
                 name="deployment_has_a_plan_or_a_reporter",
             ),
+            models.CheckConstraint(
+                condition=Q(change=None) | Q(unauthorised=True), name="only_the_unauthorised_is_put_on_record"
+            ),
         ]
         indexes = [
             models.Index(fields=["-started_at", "-id"], name="deployment_list"),
@@ -100,6 +107,11 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of {self.release or self.product} to {self.environment}"
+
+    @property
+    def digests(self) -> set[str]:
+        """All that was deployed, registered or not."""
+        return {build.digest for build in self.builds.all()} | {each.digest for each in self.unregistered.all()}
 
 
 class DeployedBuild(models.Model):
@@ -143,3 +155,31 @@ class DeployedBuild(models.Model):
     def release(self) -> Release | None:
         """The release of which it is a part there."""
         return self.back_to or self.deployment.release
+
+
+class UnregisteredDigest(models.Model):
+    """A digest of a deployment that nobody had registered: it may be a build of any component of the product.
+
+    `product`, `environment` and `succeeded_at` repeat what the deployment says, so that one index finds the latest.
+    """
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="unregistered", db_index=False)
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+", db_index=False)
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="+", db_index=False)
+    digest = models.CharField(max_length=71, validators=[DIGEST])
+    succeeded_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["deployment", "digest"], name="unregistered_digest_once_in_a_deployment")
+        ]
+        indexes = [
+            models.Index(
+                fields=["product", "environment", "-succeeded_at", "-id"],
+                condition=Q(succeeded_at__isnull=False),
+                name="unregistered_digest_latest",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.digest

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 
-from deployments.models import DeployedBuild, Deployment, Observation
+from deployments.models import DeployedBuild, Deployment, Observation, UnregisteredDigest
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Environment, Product
@@ -24,6 +24,8 @@ class Place:
     environment: Environment
     running: DeployedBuild | None
     seen: Observation | None
+    #: The digests of the latest deployment there that nobody had registered, whatever was deployed or seen since.
+    strange: Sequence[UnregisteredDigest] = ()
 
     @property
     def product(self) -> Product:
@@ -39,6 +41,17 @@ class Place:
         is_later = self.seen.last_seen_at >= self.running.succeeded_at
         return is_later and self.seen.digest != self.running.build.digest
 
+    @property
+    def unregistered(self) -> list[str]:
+        """Digests that were deployed there since, of which nobody knows whether they are builds of this component."""
+        last = max(
+            (at for at in (self.running and self.running.succeeded_at, self.seen and self.seen.last_seen_at) if at),
+            default=None,
+        )
+        return [
+            each.digest for each in self.strange if each.succeeded_at and (last is None or last < each.succeeded_at)
+        ]
+
 
 def running_in(environment: Environment, product: Product, *, at: datetime | None = None) -> QuerySet[DeployedBuild]:
     """What runs of a product in an environment, now or at a past instant: one row a component."""
@@ -47,21 +60,43 @@ def running_in(environment: Environment, product: Product, *, at: datetime | Non
 
 
 def what_is_where(at: datetime | None = None, *, user: User | None = None) -> list[Place]:
-    """What runs in every environment, now or at a past instant, as far as the user sees it; five statements.
+    """What runs in every environment, now or at a past instant, as far as the user sees it.
 
-    By environment, product and component. Where nothing was deployed or seen, there is no place.
+    By environment, product and component. Where nothing was deployed or seen, there is no place. Five statements, or
+    seven where somebody deployed what nobody had registered.
     """
     products = Product.objects.all() if user is None else roles.visible_to(user, Product.objects.all(), team="team")
     uses = Product.environments.through.objects.filter(product__in=products, product__components__isnull=False)
     component, environment = OuterRef("product__components"), OuterRef("environment")
-    found = list(uses.values(latest=_latest(component, environment, at), last=_last_seen(component, environment, at)))
+    known = {"latest": _latest(component, environment, at), "last": _last_seen(component, environment, at)}
+    found = list(uses.values(strange=_last_unregistered(OuterRef("product"), environment, at), **known))
     places: dict[tuple[int, int], dict[str, Any]] = {}
     for each in _running(_keys(found, "latest")):
-        places.setdefault((each.component_id, each.environment_id), {"seen": None})["running"] = each
+        _at(places, each.component, each.environment)["running"] = each
     seen = Observation.objects.filter(pk__in=_keys(found, "last"))
     for one in seen.select_related("component__product", "environment"):
-        places.setdefault((one.component_id, one.environment_id), {"running": None})["seen"] = one
-    return sorted((_place(**known) for known in places.values()), key=_in_order)
+        _at(places, one.component, one.environment)["seen"] = one
+    for its, where, digests in _unregistered(_keys(found, "strange")):
+        _at(places, its, where)["strange"] = digests
+    return sorted((Place(**known) for known in places.values()), key=_in_order)
+
+
+def _at(places: dict[tuple[int, int], dict[str, Any]], component: Component, environment: Environment) -> Any:
+    unknown = {"component": component, "environment": environment, "running": None, "seen": None}
+    return places.setdefault((component.pk, environment.pk), unknown)
+
+
+def _unregistered(keys: Collection[int]) -> Iterator[tuple[Component, Environment, list[UnregisteredDigest]]]:
+    """The components of which each deployment of these digests may have brought a build, and all of its digests."""
+    rows: dict[tuple[int, Environment], list[UnregisteredDigest]] = {}
+    digests = UnregisteredDigest.objects.filter(deployment__unregistered__in=set(keys))
+    for each in digests.select_related("environment").order_by("digest"):
+        rows.setdefault((each.product_id, each.environment), []).append(each)
+    components = Component.objects.filter(product__in={product for product, _ in rows}).select_related("product")
+    for component in components:
+        for (product, environment), found in rows.items():
+            if product == component.product_id:
+                yield component, environment, found
 
 
 def last_seen(components: Iterable[Component], environment: Environment) -> dict[int, Observation]:
@@ -89,11 +124,6 @@ def replaced_since(attempt: Deployment) -> list[DeployedBuild]:
     return [each for each in others if each.succeeded_at and each.succeeded_at > attempt.started_at]
 
 
-def _place(*, running: DeployedBuild | None, seen: Observation | None) -> Place:
-    known: Any = running or seen
-    return Place(known.component, known.environment, running, seen)
-
-
 def _in_order(place: Place) -> tuple[int, str, str, str]:
     return place.environment.rank, place.environment.key, place.product.key, place.component.key
 
@@ -114,6 +144,12 @@ def _last_seen(component: Any, environment: Any, at: datetime | None) -> Subquer
     there = Observation.objects.filter(component=component, environment=environment)
     past = there if at is None else there.filter(first_seen_at__lte=at)
     return Subquery(past.order_by("-first_seen_at").values("pk")[:1])
+
+
+def _last_unregistered(product: Any, environment: Any, at: datetime | None) -> Subquery:
+    there = UnregisteredDigest.objects.filter(product=product, environment=environment)
+    past = there.filter(succeeded_at__isnull=False) if at is None else there.filter(succeeded_at__lte=at)
+    return Subquery(past.order_by("-succeeded_at", "-pk").values("pk")[:1])
 
 
 def _keys(rows: Iterable[Any], name: str) -> list[int]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from approvals import policies
+from approvals.models import ChangeRequest
 from deployments.models import Deployment
 from releasemgmt.workflow.models import Event
 
@@ -21,6 +22,7 @@ Cover = Mapping[str, Any]
 def covers(deployments: Collection[Deployment]) -> dict[int, Cover]:
     """deployment → `{"round", "digest"}`, `{"pre_approval": …}`, `{"rollback": true}` or `{"unauthorised": true}`.
 
+    The last names the change that puts it on record, too.
     An empty one says that no sign-off held, as for a reported deployment of a release whose content had changed since.
     One statement.
     """
@@ -46,7 +48,8 @@ def _started(deployment: Deployment, starts: Iterable[Event]) -> datetime:
 
 def _cover(deployment: Deployment, events: Iterable[Event], *, at: datetime) -> Cover:
     if deployment.unauthorised:
-        return {"unauthorised": True}
+        recorded = {"change": f"{ChangeRequest.NUMBER_PREFIX}-{deployment.change_id}"} if deployment.change_id else {}
+        return {"unauthorised": True, **recorded}
     if deployment.kind == Deployment.Kind.ROLLBACK:
         return {"rollback": True}
     cover: Cover = {}
@@ -75,5 +78,7 @@ def in_words(cover: Cover) -> str:
         return f"round {cover['round']}"
     if "pre_approval" in cover:
         return f"pre-approval, round {cover['pre_approval']}"
+    if "change" in cover:
+        return f"unauthorised, on record as {cover['change']}"
     words = {"unauthorised": "unauthorised", "rollback": "rollback to what ran there before"}
     return next((text for name, text in words.items() if name in cover), "no sign-off held")

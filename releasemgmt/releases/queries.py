@@ -8,8 +8,9 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
+from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
-from releasemgmt.catalog.models import ProductDocument, ReleaseModel
+from releasemgmt.catalog.models import Product, ProductDocument, ReleaseModel
 from releasemgmt.catalog.policies import gates_of
 from releasemgmt.releases import policies
 from releasemgmt.releases.models import Build, DefectLink, Document, Release, TestRun
@@ -140,3 +141,10 @@ def find(rows: QuerySet[Release], name: str) -> Release | None:
 def get_release(name: str, user: User) -> Release | None:
     """The release that the user names, if they see it."""
     return find(Release.objects.visible_to(user).select_related("product", "model"), name)
+
+
+def registered(digests: Collection[str], *, user: User, product: Product | None = None) -> dict[str, Build]:
+    """The builds of these digests, of the product or of what the user sees; of two with one digest the earlier."""
+    rows = Build.objects.filter(digest__in=digests).select_related("product", "component").order_by("-pk")
+    mine = rows.filter(product=product) if product else roles.visible_to(user, rows, team="product__team")
+    return {build.digest: build for build in mine}

@@ -259,6 +259,13 @@ def test_an_overdue_retrospective_is_told_to_the_release_managers(world: World) 
     assert "is overdue" in entries[0].subject
 
 
+def test_what_nobody_authorised_is_told_to_the_release_managers(shop: Shop) -> None:
+    shop.report(builds=[shop.build("api", "by hand")])
+    entries = heard("approvals.changerequest.record")
+    assert people(entries) == {shop.manager}
+    assert "to production" in entries[0].body and "as ci says" in entries[0].body
+
+
 @pytest.mark.parametrize("kind", AUDIENCES)
 def test_no_audience_is_left_untried(kind: str) -> None:
     assert f'"{kind}"' in Path(__file__).read_text()

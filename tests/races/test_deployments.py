@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from approvals.models import ChangeRequest
 from deployments.commands import back_out, finish_plans, finish_task, start, start_due_plans
 from deployments.models import Deployment, DeploymentPlan
 from releasemgmt.releases.models import Release
@@ -101,3 +102,22 @@ def test_a_report_that_is_sent_many_times_at_once_is_recorded_once(shop: Shop) -
     results = at_once(*[partial(shop.report, release=release, external_id="run-7")] * 6)
     assert sorted(new for _deployment, new in results) == [False] * 5 + [True]
     assert (Deployment.objects.count(), kinds(release).count("deploy")) == (1, 1)
+
+
+def test_of_many_pipelines_that_begin_in_the_same_second_one_does(shop: Shop) -> None:
+    releases = [shop.release(f"1.{n}") for n in range(3)]
+    begins = {"status": "running", "started_at": at(0), "finished_at": None}
+    results = at_once(*[partial(shop.report, release=each, **begins) for each in [*releases, *releases]])
+    refused = [result for result in results if isinstance(result, Blocked)]
+    assert [len(refused), Deployment.objects.running().count(), Deployment.objects.count()] == [5, 1, 1]
+    assert {blocker.code for result in refused for blocker in result.blockers} == {"environment_busy"}
+    assert sum(kinds(release).count("report") for release in releases) == 1
+    assert list(queries.breaks()) == []
+
+
+def test_an_unauthorised_report_that_is_sent_many_times_at_once_opens_one_change(shop: Shop) -> None:
+    release = shop.release("1.0", to="built")
+    results = at_once(*[partial(shop.report, release=release, external_id="run-7")] * 4)
+    assert sorted(new for _deployment, new in results) == [False] * 3 + [True]
+    assert ChangeRequest.objects.get().deployment == Deployment.objects.get()
+    assert list(queries.breaks()) == []

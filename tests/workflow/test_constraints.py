@@ -37,6 +37,7 @@ BREAKS: Mapping[str, Mapping[str, Any]] = {
     "deployment_starts_before_it_ends": {"started_at": LATER, "finished_at": NOW},
     "deployment_has_a_plan_or_a_reporter": {"plan_id": None},
     "only_what_ran_is_removed": {"succeeded_at": None, "removed_at": NOW},
+    "only_the_unauthorised_is_put_on_record": {"change_id": 1, "unauthorised": False},
     "window_of_environment_or_tier": {"environment_id": 1, "tier": "production"},
     "window_lasts_some_minutes": {"duration_minutes": 0},
     "window_says_why": {"reason": ""},

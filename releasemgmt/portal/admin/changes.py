@@ -29,6 +29,7 @@ from approvals.queries import (
     rules_about,
     takes_votes,
 )
+from deployments.models import Deployment
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Component, Environment, Product
@@ -230,6 +231,7 @@ class ChangeAdmin(RecordAdmin):
             "may_open_round": asks
             and roles.manage_releases(user, obj)
             and not (stands and (stands.is_open or stands.holds)),
+            "deployment": _put_on_record(obj) if obj.unauthorised else None,
             "owes_retrospective": needs_retrospective(obj) and obj.state == ChangeRequest.State.REVIEW,
             "assessment": last_assessment(obj),
             "rules": rules_about(obj),
@@ -262,6 +264,11 @@ class ChangeAdmin(RecordAdmin):
         act = partial(commands.open_round, change, actor=actor_of(request), now=timezone.now())
         attempt(request, act, done="The reviewers are asked.")
         return HttpResponseRedirect(self.address(change))
+
+
+def _put_on_record(change: ChangeRequest) -> Deployment | None:
+    """The deployment that it puts on record."""
+    return Deployment.objects.filter(change=change).select_related("environment", "release").first()
 
 
 def risk_form(asked: Questionnaire) -> type[VoidingForm]:

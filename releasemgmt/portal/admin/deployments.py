@@ -45,7 +45,9 @@ class DeploymentAdmin(RecordAdmin):
 
     def visible(self, user: User) -> QuerySet[Deployment]:
         rows = Deployment.objects.visible_to(user)
-        return rows.select_related("product", "release__product", "environment", "plan", "remediates", "reported_by")
+        return rows.select_related(
+            "product", "release__product", "environment", "plan", "remediates", "reported_by", "change"
+        )
 
     def facts(self, obj: Deployment) -> list[tuple[str, Any]]:
         return [
@@ -64,6 +66,7 @@ class DeploymentAdmin(RecordAdmin):
         harm = Incident.objects.standing().filter(caused_by=obj).order_by("-started_at", "-pk")
         return {
             "builds": obj.builds.select_related("component").order_by("component__key"),
+            "unregistered": [each.digest for each in obj.unregistered.order_by("digest")],
             "incidents": harm,
             "remediations": obj.remediations.select_related("release", "product", "environment").order_by("pk"),
         }
@@ -85,7 +88,10 @@ class DeploymentAdmin(RecordAdmin):
             {"component": component, "cells": [(one, row.get(one)) for one in environments]}
             for component, row in rows.items()
         ]
-        differing = [place for place in places if place.differs]
-        shown = {"environments": environments, "rows": table, "differing": differing, "form": form, "at": at}
+        told = {
+            "differing": [place for place in places if place.differs],
+            "doubtful": [place for place in places if place.unregistered],
+        }
+        shown = {"environments": environments, "rows": table, "form": form, "at": at, **told}
         title = {"title": "What runs where", "now": timezone.now()}
         return render(request, "portal/matrix.html", {**self.admin_site.each_context(request), **title, **shown})
