@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from approvals.commands import vote
 from approvals.models import ChangeRequest, Meeting
 from approvals.queries import model_approval
 from deployments.commands import finish_plans, finish_task, start_due_plans
-from deployments.models import DeploymentPlan, Incident
+from deployments.models import DeploymentPlan, Incident, Window
+from deployments.queries import what_is_where, window_verdict
 from releasemgmt.accounts.models import User
-from releasemgmt.catalog.models import Product
+from releasemgmt.catalog.models import Environment, Product
 from releasemgmt.notifications.models import Channel, Delivery
 from releasemgmt.portal import demo
 from releasemgmt.portal.demo.stage import PEOPLE
@@ -112,6 +114,17 @@ def test_it_is_made_once() -> None:
     with pytest.raises(CommandError, match="in use already"):
         make_demo()
     assert Event.objects.count() == before
+
+
+def test_it_has_a_window_that_is_open_all_day_a_freeze_ahead_and_a_drift() -> None:
+    product, production = Product.objects.get(key="releasemgmt"), Environment.objects.get(key="production")
+    now = timezone.now()
+    assert all(window_verdict(production, product, at=now + n * timedelta(hours=3)).is_open for n in range(16))
+    assert not window_verdict(production, product, at=now + timedelta(days=3)).is_open
+    assert [window.kind for window in Window.objects.order_by("pk")] == ["allow", "deny"]
+    places = {place.environment.key: place for place in what_is_where() if place.product == product}
+    assert (places["test"].differs, places["production"].differs) == (True, False)
+    assert places["production"].seen
 
 
 def test_the_cab_meets_about_what_waits_and_about_a_change() -> None:

@@ -63,7 +63,10 @@ def set_up(*, now: datetime) -> Stage:
     grant_role(ci, role=Role.SERVICE, team=team, actor=system(), now=now)
     ada = people["ada"]
     environments = {tier.value: _environment(tier, rank=10 * n, actor=ada) for n, tier in enumerate(Tier, start=1)}
-    product = create_product(key="releasemgmt", name="Release management", team=team, actor=ada)
+    # Production gets what ran in staging.
+    product = create_product(
+        key="releasemgmt", name="Release management", team=team, promotion_required=True, actor=ada
+    )
     component = create_component(product, key="service", name="The service", actor=ada)
     return Stage(people, ci, product, component, environments)
 

@@ -15,6 +15,7 @@ from releasemgmt.catalog.models import Product
 from releasemgmt.portal.demo.daily import prepare_daily
 from releasemgmt.portal.demo.source import own_repository
 from releasemgmt.portal.demo.stage import give_addresses, set_up
+from releasemgmt.portal.demo.surroundings import look_around, open_windows
 from releasemgmt.portal.demo.world import make_releases
 
 
@@ -40,7 +41,9 @@ class Command(BaseCommand):
         else:
             where = {"stdout": self.stdout, "stderr": self.stderr}
             call_command("import_git", repo=repository.path, product=stage.product.key, **where)
+        open_windows(stage, now=now)
         waiting = make_releases(stage, repository, now=now)
+        look_around(stage, now=now)
         prepare_daily(stage, now=now)
         give_addresses(stage)
         self.stdout.write(
