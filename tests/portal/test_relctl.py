@@ -172,7 +172,7 @@ class Answer(BaseHTTPRequestHandler):
         pass
 
 
-DONE = (200, {}, b'{"status": "succeeded"}')
+DONE: tuple[int, dict[str, str], bytes] = (200, {}, b'{"status": "succeeded"}')
 
 
 def test_a_connection_that_breaks_is_tried_again_under_the_same_key(
