@@ -98,13 +98,7 @@ def report_deployment(  # noqa: PLR0913 - a deployment's columns
         if status == Status.RUNNING:
             _begin(deployment, builds, actor=actor, now=now)
             return deployment, True
-        _insert(deployment, builds, unregistered)
-        facts: dict[str, Any] = {"unregistered": list(unregistered)} if unregistered else {}
-        if deployment.unauthorised and environment.is_production:
-            deployment.change = put_on_record(deployment, builds, unregistered, actor=actor, now=now)
-            deployment.save(update_fields=["change"])
-            facts |= {"change": deployment.change.number}
-        _tell(deployment, builds, actor=actor, facts=facts)
+        _keep(deployment, builds, unregistered, actor=actor, now=now)
         if environment.is_production and status == Status.SUCCEEDED:
             _follow(deployment, before=before, actor=actor, now=now)
         return deployment, True
@@ -266,6 +260,19 @@ def end_deployment(deployment: Deployment, *, status: str, actor: User, now: dat
 
 #: How a deployment ends, by the names that the API gives them.
 ENDS = {"succeed": Status.SUCCEEDED, "fail": Status.FAILED, "cancel": Status.CANCELLED}
+
+
+def _keep(
+    deployment: Deployment, builds: Sequence[Build], unregistered: Sequence[str], *, actor: User, now: datetime
+) -> None:
+    """Write one that is over; what nobody authorised in production is put on record."""
+    _insert(deployment, builds, unregistered)
+    facts: dict[str, Any] = {"unregistered": list(unregistered)} if unregistered else {}
+    if deployment.unauthorised and deployment.environment.is_production:
+        deployment.change = put_on_record(deployment, builds, unregistered, actor=actor, now=now)
+        deployment.save(update_fields=["change"])
+        facts |= {"change": deployment.change.number}
+    _tell(deployment, builds, actor=actor, facts=facts)
 
 
 def _insert(deployment: Deployment, builds: Sequence[Build], unregistered: Iterable[str] = ()) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from django.urls import reverse
+
 from approvals.models import ApprovalRound, ChangeRequest
 from deployments.commands import observe
 from deployments.models import Deployment
@@ -15,6 +17,7 @@ from tests.conftest import NOW
 from tests.deployments.test_api import DEPLOYMENTS, Caller, instant
 from tests.deployments.world import Shop, at, kinds, picture, refused
 from tests.factories import ProductFactory, someone
+from tests.portal.test_pages import signed_in
 
 STRANGE, STRANGER = (f"sha256:{digit * 64}" for digit in "ab")
 
@@ -176,3 +179,21 @@ def test_a_list_of_deployments_costs_the_same_however_long(shop: Shop, django_as
         shop.report(builds=[shop.build("api", str(n))], unregistered=[STRANGE], external_id=str(n))
     with django_assert_max_num_queries(5):
         assert len(Caller(shop.ci).get(DEPLOYMENTS)["results"]) == Deployment.objects.count() == 4
+
+
+# --- pages ---
+
+
+def test_the_pages_say_that_nobody_knows_and_where_it_is_on_record(shop: Shop) -> None:
+    reader = signed_in(shop.manager)
+    shop.report(release=shop.release("1.0"), finished_at=at(-9))
+    shop.report(builds=[shop.build("api", "1.0")], unregistered=[STRANGE])
+    change = recorded()
+    pages = {
+        reverse("admin:deployments_deployment_matrix"): ["In 1 place nobody knows", "Perhaps replaced", STRANGE[:19]],
+        reverse("admin:deployments_deployment_change", args=[change.deployment.pk]): ["Not registered", change.number],
+        reverse("admin:approvals_changerequest_change", args=[change.pk]): [f"deployment {change.deployment.pk}</a>"],
+    }
+    for page, texts in pages.items():
+        shown = reader.get(page).content.decode()
+        assert [text for text in texts if text not in shown] == []

@@ -263,7 +263,7 @@ def test_what_nobody_authorised_is_told_to_the_release_managers(shop: Shop) -> N
     shop.report(builds=[shop.build("api", "by hand")])
     entries = heard("approvals.changerequest.record")
     assert people(entries) == {shop.manager}
-    assert "to production" in entries[0].body and "as ci says" in entries[0].body
+    assert "to production" in entries[0].body and "as Ci says" in entries[0].body
 
 
 @pytest.mark.parametrize("kind", AUDIENCES)
