@@ -72,10 +72,8 @@ def report_deployment(  # noqa: PLR0913 - a deployment's columns
     nobody: what begins with one is refused, what is over is kept, flagged, and belongs to no release.
     """
     with command():
-        if status == Status.RUNNING and unregistered:
-            raise Absent(f"Nobody registered {', '.join(unregistered)}: register the builds, then ask again.")
         builds = list(builds) or (list(release.builds.all()) if release and not unregistered else [])
-        product = _product_of(builds, release, product, unregistered)
+        product = _product_of(builds, release, product, unregistered, begins=status == Status.RUNNING)
         permit(actor, product, roles.deploy, to="report deployments")
         deployment = Deployment(
             product=product,
@@ -97,16 +95,21 @@ def report_deployment(  # noqa: PLR0913 - a deployment's columns
             return known, False
         if status == Status.RUNNING:
             _begin(deployment, builds, actor=actor, now=now)
-            return deployment, True
-        _keep(deployment, builds, unregistered, actor=actor, now=now)
-        if environment.is_production and status == Status.SUCCEEDED:
-            _follow(deployment, before=before, actor=actor, now=now)
+        else:
+            _keep(deployment, builds, unregistered, before=before, actor=actor, now=now)
         return deployment, True
 
 
 def _product_of(
-    builds: Sequence[Build], release: Release | None, product: Product | None, unregistered: Sequence[str]
+    builds: Sequence[Build],
+    release: Release | None,
+    product: Product | None,
+    unregistered: Sequence[str],
+    *,
+    begins: bool,
 ) -> Product:
+    if begins and unregistered:
+        raise Absent(f"Nobody registered {', '.join(unregistered)}: register the builds, then ask again.")
     if release and product and release.product_id != product.pk:
         raise Invalid({"product": f"{release} is of {release.product}."})
     product = release.product if release else product
@@ -263,7 +266,13 @@ ENDS = {"succeed": Status.SUCCEEDED, "fail": Status.FAILED, "cancel": Status.CAN
 
 
 def _keep(
-    deployment: Deployment, builds: Sequence[Build], unregistered: Sequence[str], *, actor: User, now: datetime
+    deployment: Deployment,
+    builds: Sequence[Build],
+    unregistered: Sequence[str],
+    *,
+    before: set[Release],
+    actor: User,
+    now: datetime,
 ) -> None:
     """Write one that is over; what nobody authorised in production is put on record."""
     _insert(deployment, builds, unregistered)
@@ -273,6 +282,8 @@ def _keep(
         deployment.save(update_fields=["change"])
         facts |= {"change": deployment.change.number}
     _tell(deployment, builds, actor=actor, facts=facts)
+    if deployment.environment.is_production and deployment.status == Status.SUCCEEDED:
+        _follow(deployment, before=before, actor=actor, now=now)
 
 
 def _insert(deployment: Deployment, builds: Sequence[Build], unregistered: Iterable[str] = ()) -> None:
