@@ -2,7 +2,11 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from releasemgmt.kpis import gauges
 from releasemgmt.kpis.api import FiguresView
+
+#: Importing them registers them with /metrics.
+__all__ = ["gauges", "urlpatterns"]
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("kpis/", FiguresView.as_view({"get": "list"}), name="kpis"),
