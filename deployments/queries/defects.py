@@ -23,19 +23,19 @@ REOPENED, REJECTED = "releases.knowndefect.reopen", "releases.knowndefect.reject
 class DefectLife:
     """One known defect: `fixed_at` is when a release in which it is fixed first ran in production, None until then.
 
-    Reopened, the same life goes on: only a fix that was deployed after that ends it. `is_rejected` says that there
-    will be none.
+    Reopened, the same life goes on: only a fix that was deployed after that ends it. Where it was rejected, there will
+    be none. Of an imported one it may be unknown when it was opened.
     """
 
     defect_id: int
     product_id: int
     severity: str
-    opened_at: datetime
+    opened_at: datetime | None
     fixed_at: datetime | None
-    is_rejected: bool
+    rejected_at: datetime | None
 
 
-def defect_lives(products: Collection[Product], *, as_of: datetime | None = None) -> list[DefectLife]:
+def defect_lives(products: Collection[Product | int], *, as_of: datetime | None = None) -> list[DefectLife]:
     """The lives of the products' known defects, as known now or at a past instant, by number. Four statements."""
     defects = KnownDefect.objects.filter(product__in=products)
     defects = defects.filter(created_at__lte=as_of) if as_of else defects
@@ -46,7 +46,7 @@ def defect_lives(products: Collection[Product], *, as_of: datetime | None = None
             fixes[defect].append(at)
     columns = ("pk", "product_id", "severity", "opened_at")
     return [
-        DefectLife(pk, product, severity, opened, min(fixes[pk], default=None), (REJECTED, pk) in turns)
+        DefectLife(pk, product, severity, opened, min(fixes[pk], default=None), turns.get((REJECTED, pk)))
         for pk, product, severity, opened in defects.order_by("pk").values_list(*columns)
     ]
 
@@ -60,7 +60,7 @@ def _turns(defects: Any, as_of: datetime | None) -> dict[tuple[str, int], dateti
     return {(kind, int(stream.partition(":")[2])): at for kind, stream, at in rows}
 
 
-def _fixes(products: Collection[Product], as_of: datetime | None) -> list[tuple[int, datetime]]:
+def _fixes(products: Collection[Product | int], as_of: datetime | None) -> list[tuple[int, datetime]]:
     """Each defect with each time that a release which fixes it came to production; a past release when it came out."""
     fixed = Q(release__defect_links__relation=DefectLink.Relation.FIXED_IN, release__product__in=products)
     ran = Deployment.objects.filter(fixed, status=Deployment.Status.SUCCEEDED, environment__tier=Tier.PRODUCTION)

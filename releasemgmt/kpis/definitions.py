@@ -243,9 +243,9 @@ MEANINGS: Mapping[str, Meaning] = {
     "mttr_defects": Meaning(
         "Mean time to repair (defects)",
         "seconds",
-        "From the opening of a known defect to the deployment to production of a release with its fix: the mean. A "
-        "defect that was reopened runs on. Rejected ones, fixed ones without an opening date, and ones whose fix is "
-        "in no release are left out and counted.",
+        "From the opening of a known defect to the deployment to production of a release in which it is fixed: the "
+        "mean. A defect that was reopened runs on. Rejected ones and imported ones without an opening date are left "
+        "out and counted; one whose fix is in no release that was deployed is still open.",
     ),
     "time_to_restore": Meaning(
         "Time to restore (incidents)",

@@ -26,6 +26,7 @@ import django
 
 django.setup()
 
+from tests.bench import figures as delivery
 from tests.bench import limit, load, outlook, plans, servers, statements, voting, world
 
 ROUNDS, SECONDS = 3, 4.0
@@ -150,6 +151,7 @@ def main() -> None:
             times = pages(place)
             rss = servers.largest_worker_mib(product)
         counts |= outlook.measure(place.manager)
+        counts |= delivery.measure()
         counts["1,000 plans due at once, s till all started (goal: 30)"] = plans.seconds_to_start(
             place.page.product.team
         )

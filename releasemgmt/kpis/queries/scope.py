@@ -91,10 +91,11 @@ class Scope:
         return list(buckets(self.span, self.bucket, self.zone)) if self.bucket else []
 
     def of(self, rows: Rows, product: str = "product") -> Rows:
-        """The rows of the products that are asked for; `product` is the lookup path to it."""
-        if self.product:
-            return rows.filter(**{product: self.product})
-        return roles.visible_to(self.user, rows, team=f"{product}__team")
+        """The rows of these products, named one by one, so that an index by product is entered for each.
+
+        `product` is the lookup path to it.
+        """
+        return rows.filter(**{f"{product}__in": list(self.products())})
 
     def products(self) -> dict[int, datetime]:
         """The keys of these products, and when the service came to know each."""
