@@ -60,6 +60,20 @@ def test_a_start_begins_the_changes_and_a_success_finishes_them(world: World, sh
     assert (release.state, change().state, change().outcome) == ("deployed", "review", "successful")
 
 
+def test_backing_out_ends_the_changes_that_were_begun_as_unsuccessful(shop: Shop, plan: DeploymentPlan) -> None:
+    plan = start(plan, actor=shop.deployer, now=plan.planned_start)
+    fail(plan, reason="smoke", actor=shop.deployer, now=at(70))
+    assert shop.rolled_back(plan, minute=80).state == "rolled_back"
+    assert (change().state, change().outcome, kinds(change())[0]) == ("review", "unsuccessful", "finish")
+
+
+def test_backing_out_what_had_succeeded_leaves_changes_that_are_over(shop: Shop, plan: DeploymentPlan) -> None:
+    shop.deployed(plan.release, planned_start=at(80), latest_start=at(90))
+    rolled_back = shop.rolled_back(DeploymentPlan.objects.latest("pk"), minute=200)
+    assert (rolled_back.state, Release.objects.get().state) == ("rolled_back", "rolled_back")
+    assert (change().state, change().outcome) == ("review", "successful")
+
+
 def test_elsewhere_changes_and_sign_off_play_no_part(world: World, shop: Shop) -> None:
     release = world.release()
     world.assessed(releases=[release])
