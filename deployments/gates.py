@@ -40,6 +40,42 @@ def has_tasks(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
     return [Blocker(*missing[kind], (MANAGER, DEPLOYER)) for kind in missing if kind not in there]
 
 
+def preparation_complete(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """Each item of the preparation list is verified, where the product has one for environments of that tier."""
+    return [
+        Blocker(f"preparation_{check.state}", check.reason, check.who_can_clear)
+        for check in queries.checklist(plan)
+        if not check.is_verified
+    ]
+
+
+def preparation_holds(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """What was verified when the plan was prepared holds still, for the builds of now."""
+    return [] if plan.state == DeploymentPlan.State.DRAFT else preparation_complete(plan, now=now)
+
+
+def irreversible_change_secured(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """In production an irreversible change of the database comes after a backup, and its way back restores it."""
+    lacks = queries.unsecured(plan) if plan.needs_backup else []
+    why = f"{plan.release} changes the database irreversibly"
+    return [Blocker(code, f"{why}: {what}", (MANAGER, DEPLOYER)) for code, what in lacks]
+
+
+def no_conflict(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
+    """Nothing else of the product is scheduled there for that time: another plan, or a change that collides."""
+    if plan.state == DeploymentPlan.State.DRAFT:
+        return []
+    return [
+        Blocker(
+            "schedule_conflict",
+            f"{each.record} is scheduled there from {moment(each.starts_at)} to {moment(each.ends_at)}.",
+            (MANAGER, DEPLOYER),
+            each.ends_at,
+        )
+        for each in queries.obstacles(plan, now=now)
+    ]
+
+
 def release_may_reach_production(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
     """For production the release is accepted, deployed or closed."""
     release = plan.release

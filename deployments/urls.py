@@ -9,6 +9,7 @@ from deployments.api.observations import ObservationView
 from deployments.api.outlook import MatrixView, OutlookView
 from deployments.api.overrides import OverrideViewSet, StopViewSet
 from deployments.api.plan import PlanViewSet
+from deployments.api.preparation import PreparationView
 from deployments.api.schedule import ScheduleView
 from deployments.api.windows import StatusView, WindowViewSet
 
@@ -26,6 +27,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "environments/<str:number>/observations/",
         ObservationView.as_view({"get": "list", "post": "create"}),
         name="environment-observations",
+    ),
+    path(
+        "products/<str:number>/preparation/",
+        PreparationView.as_view({"get": "list"}),
+        name="product-preparation",
+    ),
+    path(
+        "products/<str:number>/preparation/<str:tier>/",
+        PreparationView.as_view({"put": "update"}),
+        name="product-preparation-list",
     ),
     path("releases/<str:number>/comparison/", OutlookView.as_view({"get": "comparison"}), name="release-comparison"),
     path("releases/<str:number>/readiness/", OutlookView.as_view({"get": "readiness"}), name="release-readiness"),

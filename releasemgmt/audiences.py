@@ -23,6 +23,7 @@ AUDIENCES: dict[str, str] = {
     "deployments.drift.find": "deployments.queries.deployers",
     "deployments.incident.create": "deployments.queries.responders",
     "deployments.incident.restore": "deployments.queries.responders",
+    "deployments.preparation.refute": "deployments.queries.planners",
     "deployments.task.done": "deployments.queries.whose_turn_it_is",
     "deployments.task.skip": "deployments.queries.whose_turn_it_is",
     "deployments.task.fail": "deployments.queries.deployers",

@@ -26,6 +26,7 @@ TABLE = {
     "manage_releases": {"release_manager"},
     "record_changes": {"release_manager", "system"},
     "plan_deployments": {"release_manager", "deployer"},
+    "verify_preparation": {"release_manager", "deployer", "service"},
     "deploy": {"deployer", "service"},
     "deploy_or_system": {"deployer", "service", "system"},
     "team_members": {"contributor", "release_manager", "cab_member", "cab_chair", "deployer", "service"},

@@ -3,7 +3,7 @@
 from approvals.models import Subject
 from approvals.queries.audiences import askers, eligible_voters, hear_comment, release_managers, those_who_can_help
 from approvals.queries.boards import Entry, agenda, asked_later, members_of, next_meeting
-from approvals.queries.change_conflicts import Clash, conflicts_with, found_conflicts
+from approvals.queries.change_conflicts import Clash, changes_in_the_way, conflicts_with, found_conflicts
 from approvals.queries.change_models import (
     ChangePreApproval,
     change_pre_approval,
@@ -66,6 +66,7 @@ __all__ = [
     "asks",
     "carriers",
     "change_pre_approval",
+    "changes_in_the_way",
     "changed_since_last",
     "conditions_of",
     "conflicts",

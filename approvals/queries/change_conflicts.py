@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db.models import Q, QuerySet
@@ -11,8 +12,12 @@ from django.db.models import Q, QuerySet
 from approvals.models import ChangeConflict, ChangeRequest
 from approvals.models.change import LIVE
 from releasemgmt.accounts.models import User
+from releasemgmt.catalog.models import Environment
+from releasemgmt.releases.models import Release
 
 Kind = ChangeConflict.Kind
+#: Approved, and not carried out yet.
+UNDER_WAY = (ChangeRequest.State.SCHEDULED, ChangeRequest.State.IMPLEMENTATION)
 #: Changes that one is held against, for each kind; the earliest first.
 MOST = 100
 
@@ -82,3 +87,20 @@ def conflicts_with(changes: Iterable[ChangeRequest], *, user: User) -> list[Clas
         if own in wanted
     ]
     return sorted(clashes, key=lambda clash: clash.other.pk if clash.other else 0)
+
+
+def changes_in_the_way(
+    release: Release, environment: Environment, *, starts_at: datetime, ends_at: datetime
+) -> list[ChangeRequest]:
+    """Changes that collide with one of a release's and are carried out there by themselves at that time.
+
+    What rides with another release goes with that one's plan, so its approved interval is in nobody's way; nor is what
+    nobody has approved yet. At most two statements.
+    """
+    own = Q(change__releases=release) | Q(other__releases=release)
+    found = ChangeConflict.objects.filter(own).exclude(kind=Kind.IMPLEMENTER).order_by()
+    if not (known := {pk for pair in found.values_list("change", "other") for pk in pair if pk}):
+        return []
+    rows = ChangeRequest.objects.filter(pk__in=known, state__in=UNDER_WAY, releases=None)
+    there = rows.filter(Q(environments=environment) | Q(environments=None)).overlapping(starts_at, ends_at)
+    return list(there.distinct().order_by("planned_start", "pk"))

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from deployments import commands
 from deployments.api.fields import ReleaseFilter
+from deployments.api.preparation import PreparationActions
 from deployments.models import DeploymentPlan, DeploymentTask
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Scope, Team, User
@@ -153,7 +154,7 @@ class PlanFilters(django_filters.FilterSet):
     autostart = django_filters.BooleanFilter()
 
 
-class PlanViewSet(StatefulViewSet):
+class PlanViewSet(PreparationActions, StatefulViewSet):
     """Deployment plans and their tasks."""
 
     model = DeploymentPlan

@@ -12,6 +12,7 @@ from deployments.commands.overrides import (
     withdraw_override,
 )
 from deployments.commands.plans import TaskDraft, create_plan, edit_plan
+from deployments.commands.preparation import ask_for, verify
 from deployments.commands.reports import ENDS, end_deployment, report_deployment
 from deployments.commands.running import TRANSITIONS, fail, finish_plans, reschedule, start, start_due_plans
 from deployments.commands.stops import agree_to_resume, stop_line
@@ -33,6 +34,7 @@ __all__ = [
     "WINDOW_TRANSITIONS",
     "agree_to_resume",
     "approve_override",
+    "ask_for",
     "correct_incident",
     "back_out",
     "create_plan",
@@ -60,6 +62,7 @@ __all__ = [
     "start",
     "start_due_plans",
     "stop_line",
+    "verify",
     "withdraw_incident",
     "withdraw_override",
 ]

@@ -14,7 +14,7 @@ from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog.models import Environment
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow import fsm
-from releasemgmt.workflow.commands import command, create, edit, lock, permit, record
+from releasemgmt.workflow.commands import command, create, edit, fire, lock, permit, record
 from releasemgmt.workflow.errors import Invalid, WrongState
 
 DEPENDENCIES = DeploymentTask.depends_on.through
@@ -99,6 +99,14 @@ def edit_plan(plan: DeploymentPlan, *, changes: Mapping[str, Any], actor: User, 
             facts = {LISTS[kind]: [draft.title for draft in drafts] for kind, drafts in lists.items()}
             record(plan, "deployments.deploymentplan.edit_tasks", actor=actor, data=facts, revise=True)
         return plan
+
+
+def schedule(plan: DeploymentPlan, *, actor: User, now: datetime) -> DeploymentPlan:
+    """Schedule a plan; of two of a product at once the second one sees the first."""
+    with command():
+        plan = lock(plan)
+        lock(plan.release.product)
+        return fire(plan, "schedule", actor=actor, now=now)
 
 
 def drafts_of(plan: DeploymentPlan, *, is_backout: bool) -> list[TaskDraft]:

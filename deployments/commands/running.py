@@ -20,6 +20,7 @@ from deployments.commands.outcomes import (
     take_environment,
 )
 from deployments.commands.overrides import use_override
+from deployments.commands.plans import schedule
 from deployments.commands.tasks import begin_tasks, put_back_tasks
 from deployments.models import DeployedBuild, Deployment, DeploymentPlan
 from deployments.queries import running_deployment, scheduled_by, ticked_last_by
@@ -75,6 +76,7 @@ def reschedule(plan: DeploymentPlan, *, actor: User, now: datetime) -> Deploymen
 
 #: The transitions that are more than a `fire`; faces ask here first.
 TRANSITIONS: Mapping[str, Callable[..., DeploymentPlan]] = {
+    "schedule": schedule,
     "start": start,
     "fail": fail,
     "back_out": back_out,

@@ -17,6 +17,7 @@ from releasemgmt.workflow.gates import Blocker
 
 State = DeploymentTask.State
 WAITING = DeploymentTask.depends_on.through
+NO_WAY_BACK = Blocker("backup_needed", "The database changes irreversibly: without a backup no way leads back.")
 #: What can be done with a task, and from which states; the target is the state that it leads to.
 ARROWS = {
     "done": ((State.IN_PROGRESS,), State.DONE),
@@ -31,7 +32,7 @@ def finish_task(
 ) -> DeploymentTask:
     """Tick a task; it is the turn of those that waited for it. After the last one the system ends the plan."""
     with command():
-        task, is_there = _reach(task, "done", actor=actor)
+        task, is_there = _reach(task, "done", actor=actor, **_must_show(task, evidence))
         if is_there:
             return task
         task.end(State.DONE, by=actor, now=now, evidence=evidence, reason=reason)
@@ -63,6 +64,8 @@ def skip_task(
         task, is_there = _reach(task, "skip", actor=actor, reason=reason)
         if is_there:
             return task
+        if task.is_backup and task.plan.needs_backup:
+            raise Blocked(f"“{task}” can't be skipped.", blockers=[NO_WAY_BACK])
         task.end(State.SKIPPED, by=actor, now=now, evidence=evidence, reason=reason)
         task.save()
         begin_tasks(task.plan, now=now)
@@ -139,6 +142,11 @@ def put_back_tasks(plan: DeploymentPlan) -> None:
     plan.tasks.update(
         state=State.PENDING, attempt=1, evidence="", reason="", started_at=None, finished_at=None, finished_by=None
     )
+
+
+def _must_show(task: DeploymentTask, evidence: str) -> dict[str, str]:
+    """A backup that nobody can show is none."""
+    return {"evidence": evidence} if task.is_backup else {}
 
 
 def _reach(task: DeploymentTask, name: str, *, actor: User, **required: str) -> tuple[DeploymentTask, bool]:

@@ -5,6 +5,7 @@ from deployments.models.incident import Incident, IncidentFacts, IncidentRevisio
 from deployments.models.observation import Observation
 from deployments.models.override import LineStop, Resumption, WindowOverride
 from deployments.models.plan import DeploymentPlan
+from deployments.models.preparation import PreparationItem, PreparationKind, Verification
 from deployments.models.task import DeploymentTask
 from deployments.models.window import Occurrence, Window
 
@@ -19,8 +20,11 @@ __all__ = [
     "LineStop",
     "Observation",
     "Occurrence",
+    "PreparationItem",
+    "PreparationKind",
     "Resumption",
     "UnregisteredDigest",
+    "Verification",
     "Window",
     "WindowOverride",
 ]

@@ -95,6 +95,10 @@ class DeploymentPlan(StatefulModel):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     #: The codes of what keeps a due plan from starting, so that a notice is given once and not each second.
     held_up_by = models.CharField(max_length=500, blank=True, editable=False)
+    #: How often it went back to draft: what was verified of its builds before counts no more.
+    cycle = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    #: The kind and the title of each item of its preparation list as it was when it was prepared.
+    asked_items = models.JSONField(default=list, db_default=[], editable=False)
     state = state_field(default=State.DRAFT, choices=State.choices)
 
     objects = PlanQuerySet.as_manager()
@@ -127,9 +131,16 @@ class DeploymentPlan(StatefulModel):
         """Whether it is the turn of the way back."""
         return bool(self.state == self.State.BACKING_OUT)
 
+    @property
+    def needs_backup(self) -> bool:
+        """Whether it changes a database in production so that only a backup leads back."""
+        return self.environment.is_production and self.release.database_change == Release.DatabaseChange.IRREVERSIBLE
+
     @transition(source=State.DRAFT, target=State.READY, allow=roles.plan_deployments, label="Prepare")
     def prepare(self) -> None:
-        """The tasks are written down, and so is the way back."""
+        """The tasks and the way back are written down, and what the product asks for is verified."""
+        asked = self.release.product.preparation_items.filter(tier=self.environment.tier).order_by("position")
+        self.asked_items = [[item.kind, item.title] for item in asked]
 
     @transition(
         source=State.READY,
@@ -191,7 +202,7 @@ class DeploymentPlan(StatefulModel):
     @transition(source=[State.READY, State.SCHEDULED], target=State.DRAFT, allow=roles.plan_deployments, label="Reopen")
     def reopen(self) -> None:
         """Something of the plan has to change."""
-        self.held_up_by = ""
+        self._begin_again()
 
     @transition(
         source=[State.MISSED, State.FAILED, State.ROLLED_BACK],
@@ -201,7 +212,7 @@ class DeploymentPlan(StatefulModel):
     )
     def reschedule(self) -> None:
         """Another attempt with the same tasks."""
-        self.held_up_by = ""
+        self._begin_again()
 
     @transition(
         source=[State.DRAFT, State.READY, State.SCHEDULED],
@@ -213,3 +224,6 @@ class DeploymentPlan(StatefulModel):
     )
     def cancel(self, reason: str) -> None:
         """It will not be carried out."""
+
+    def _begin_again(self) -> None:
+        self.held_up_by, self.asked_items, self.cycle = "", [], self.cycle + 1

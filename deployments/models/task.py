@@ -20,6 +20,7 @@ class DeploymentTask(models.Model):
 
     class Purpose(models.TextChoices):
         PREPARE = "prepare", "Prepare"
+        BACKUP = "backup", "Backup"
         DEPLOY = "deploy", "Deploy"
         DATABASE = "database", "Database"
         CONFIGURE = "configure", "Configure"
@@ -91,6 +92,11 @@ class DeploymentTask(models.Model):
         """From now on it is that person's, or that team's."""
         self.assigned_user = to if isinstance(to, User) else None
         self.assigned_team = to if isinstance(to, Team) else None
+
+    @property
+    def is_backup(self) -> bool:
+        """Whether it saves what the others could lose."""
+        return self.purpose == self.Purpose.BACKUP
 
     def is_of(self, actor: User) -> bool:
         """Whether the actor is its assignee, or belongs to the team that is."""

@@ -1,6 +1,7 @@
 """Rules of deployments as pure functions over values, one subject a file."""
 
 from deployments.policies.incidents import SUSPECTED_FOR, incident_errors
+from deployments.policies.preparation import bound_to, come_after, differing, item_errors
 from deployments.policies.tasks import dependency_errors
 from deployments.policies.windows import RESUME_QUORUM, Span, Verdict, moment, overlap_with_itself, verdict
 
@@ -9,8 +10,12 @@ __all__ = [
     "SUSPECTED_FOR",
     "Span",
     "Verdict",
+    "bound_to",
+    "come_after",
     "dependency_errors",
+    "differing",
     "incident_errors",
+    "item_errors",
     "moment",
     "overlap_with_itself",
     "verdict",

@@ -1,5 +1,6 @@
 """Reading deployments: what is where, what a start would mean, and whom a plan concerns."""
 
+from deployments.queries.conflicts import Obstacle, obstacles
 from deployments.queries.defects import DefectLife, defect_lives
 from deployments.queries.incidents import (
     Suspects,
@@ -40,10 +41,12 @@ from deployments.queries.plans import (
     running_deployment,
     scheduled_by,
     ticked_last_by,
+    unsecured,
     who_can_work_on,
     who_has_it,
     whose_turn_it_is,
 )
+from deployments.queries.preparation import BEFORE_START, Check, asked_in, brought_by, checklist
 from deployments.queries.promotion import Promotion, Unproven, promotion, source_of
 from deployments.queries.record import track_record
 from deployments.queries.schedule import LONGEST, Entry, Page, schedule
@@ -58,11 +61,14 @@ from deployments.queries.windows import (
 )
 
 __all__ = [
-    "LONGEST",
+    "BEFORE_START",
+    "Check",
     "Clearance",
     "Comparison",
     "DefectLife",
     "Entry",
+    "LONGEST",
+    "Obstacle",
     "Page",
     "Place",
     "Promotion",
@@ -71,7 +77,10 @@ __all__ = [
     "Suspects",
     "Unproven",
     "Verdict",
+    "asked_in",
+    "brought_by",
     "caused_by",
+    "checklist",
     "clearance",
     "comparison",
     "covering",
@@ -84,6 +93,7 @@ __all__ = [
     "last_attempt",
     "last_seen",
     "line_stops",
+    "obstacles",
     "planned_outages",
     "planned_start",
     "planners",
@@ -92,8 +102,8 @@ __all__ = [
     "ran_before",
     "ran_before_attempt",
     "readiness",
-    "responders",
     "replaced_since",
+    "responders",
     "risk_facts",
     "running_deployment",
     "running_in",
@@ -104,6 +114,7 @@ __all__ = [
     "ticked_last_by",
     "times_ahead",
     "track_record",
+    "unsecured",
     "what_is_where",
     "who_can_work_on",
     "who_has_it",

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from deployments import policies
 from deployments.models import Deployment, DeploymentPlan, DeploymentTask
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Role, User
@@ -64,6 +65,35 @@ def who_has_it(event: Event) -> QuerySet[User, Any]:
     """Those to whom a task was handed over: the person, or the team."""
     task = DeploymentTask.objects.get(pk=event.data["task"])
     return User.objects.filter(Q(deployment_tasks=task) | Q(role_assignments__team__deployment_tasks=task)).distinct()
+
+
+PREPARED = (DeploymentPlan.State.READY, DeploymentPlan.State.SCHEDULED)
+#: What changes data, and so waits for the backup.
+CHANGES_DATA = (DeploymentTask.Purpose.DEPLOY, DeploymentTask.Purpose.DATABASE)
+
+
+def unsecured(plan: DeploymentPlan) -> list[tuple[str, str]]:
+    """What a plan lacks to come back from an irreversible change of a database, as codes and words. Two statements.
+
+    Where something starts, or is asked about, without a plan, there has to be one that is prepared.
+    """
+    if plan.pk is None:
+        prepared = plan.release.plans.filter(environment=plan.environment_id, state__in=PREPARED)
+        return [] if prepared.exists() else [("needs_plan", "prepare a plan with a backup and a restore.")]
+    tasks = list(plan.tasks.prefetch_related("depends_on"))
+    ahead = [task for task in tasks if not task.is_backout]
+    found = []
+    backups = {task.pk for task in ahead if task.purpose == DeploymentTask.Purpose.BACKUP}
+    if not backups:
+        found.append(("no_backup_task", "add a task of purpose backup that comes first."))
+    else:
+        waits_for = {task.pk: {other.pk for other in task.depends_on.all()} for task in ahead}
+        late = policies.come_after(backups, waits_for)
+        early = [task for task in ahead if task.purpose in CHANGES_DATA and task.pk not in late]
+        found += [("backup_not_first", f"“{task}” has to wait for the backup.") for task in early]
+    if not any(task.is_backout and task.purpose == DeploymentTask.Purpose.RESTORE for task in tasks):
+        found.append(("no_restore_task", "add a backout task of purpose restore."))
+    return found
 
 
 def deployers(event: Event) -> QuerySet[User, Any]:

@@ -71,6 +71,7 @@ manage_releases = any_of(MANAGER, action="`accept`, `cancel`, `close`, open a ro
 ask_pre_approval = anywhere(MANAGER, Role.ADMINISTRATOR, action="Ask for the pre-approval of a model")
 record_changes = any_of(MANAGER, system=True, action="`record` a change that was carried out already")
 plan_deployments = any_of(MANAGER, DEPLOYER, action="Plans: draft, prepare, schedule, reopen, reschedule, cancel")
+verify_preparation = any_of(MANAGER, DEPLOYER, Role.SERVICE, action="Say what was found of a plan's preparation list")
 deploy = any_of(
     DEPLOYER, Role.SERVICE, scope=Scope.DEPLOY, action="Any task of a plan, back out; report deployments and what runs"
 )

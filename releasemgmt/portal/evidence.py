@@ -23,7 +23,8 @@ from django.db.models.functions import Cast
 from approvals import policies
 from approvals.models import ApprovalRound, ChangeRequest, Condition, Vote
 from approvals.queries import content, contents, current_round, riding, signed_off_by, standing
-from deployments.models import Deployment, DeploymentPlan, DeploymentTask
+from deployments.models import Deployment, DeploymentPlan, DeploymentTask, Verification
+from deployments.models.preparation import name_of
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import ReleaseModel
 from releasemgmt.portal import story
@@ -58,6 +59,7 @@ DEVIATIONS = {
     "deployments.deploymentplan.fail",
     "deployments.deploymentplan.hold_up",
     "deployments.deploymentplan.miss",
+    "deployments.preparation.refute",
     "deployments.task.fail",
     "deployments.task.skip",
     "releases.release.cancel",
@@ -82,11 +84,12 @@ def to_read(pack: Mapping[str, Any]) -> dict[str, Any]:
     names = {person["id"]: person["name"] for person in pack["people"]}
     called = {person["username"]: person["name"] for person in pack["people"]}
     conditions, tasks = _by(pack["conditions"], "vote"), _by(pack["tasks"], "plan")
+    verified = _by(pack["verifications"], "plan")
     votes = _by([{**vote, "conditions": conditions[vote["id"]]} for vote in pack["votes"]], "round")
     return {
         **pack,
         "rounds": [{**round, "votes": votes[round["id"]]} for round in pack["rounds"]],
-        "plans": [{**plan, "tasks": tasks[plan["number"]]} for plan in pack["plans"]],
+        "plans": [_plan_to_read(plan, tasks, verified) for plan in pack["plans"]],
         "deployments": [{**each, "cover": _cover_of(each)} for each in pack["deployments"]],
         "deviations": [{**each, "who": called[each["by"]]} for each in pack["deviations"]],
         "events": [
@@ -98,6 +101,12 @@ def to_read(pack: Mapping[str, Any]) -> dict[str, Any]:
             for event in pack["events"]
         ],
     }
+
+
+def _plan_to_read(plan: Row, tasks: Mapping[Any, list[Row]], verified: Mapping[Any, list[Row]]) -> Row:
+    number = plan["number"]
+    said = [{**each, "item": name_of(each["kind"], each["title"])} for each in verified[number]]
+    return {**plan, "tasks": tasks[number], "verifications": said}
 
 
 def _told_of(event: Row) -> str:
@@ -168,6 +177,7 @@ def _rows(release: Release, plans: Iterable[DeploymentPlan]) -> dict[str, list[A
         "defects": list(DefectLink.objects.filter(release=release).select_related("defect__component").order_by("pk")),
         "deployments": list(deployments.prefetch_related("builds").order_by("pk")),
         "tasks": list(tasks.order_by("pk")),
+        "verifications": list(Verification.objects.filter(plan__in=plans).order_by("pk")),
         "exposures": list(exposures.order_by("pk")),
     }
 

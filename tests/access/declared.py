@@ -145,6 +145,7 @@ API: dict[str, Write] = {
     "PATCH products/<number>/": Write(ADMINISTRATE, lambda _: {"name": "Renamed"}),
     "POST products/<number>/components/": Write(ADMINISTRATE, lambda _: {"key": "new-component"}),
     "PUT products/<number>/documents/<kind>/": Write(EDIT, lambda _: {"body": "New.", "void_signoffs": True}),
+    "PUT products/<number>/preparation/<tier>/": Write(ADMINISTRATE, lambda _: {"items": [{"kind": "artifacts"}]}),
     "POST environments/": Write(
         ADMINISTRATE, lambda _: {"key": "new", "name": "New", "tier": "test", "rank": 7}
     ),
@@ -196,6 +197,10 @@ API: dict[str, Write] = {
     "POST meetings/<pk>/transitions/hold/": Write(CHAIR, ok=[409]),  # it is still ahead
     "POST deployment-plans/": Write(PLAN, plan, scopes=["write"], stranger=400),
     "PATCH deployment-plans/<number>/": Write(PLAN, lambda _: {"autostart": True}, scopes=["write"], ok=[409]),
+    # It is in progress: what it needed is settled.
+    "POST deployment-plans/<number>/preparation/": Write(
+        PLAN | {"service"}, lambda _: {"kind": "compliance", "evidence": "Seen."}, scopes=["write"], ok=[409]
+    ),
     # It is assigned to the team.
     "POST deployment-plans/<number>/tasks/<task>/transitions/<step>/": Write(MEMBERS, scopes=["deploy"]),
     "POST deployment-plans/<number>/tasks/<task>/transitions/hand_over/": Write(

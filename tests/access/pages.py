@@ -288,6 +288,7 @@ PAGES: dict[str, Page] = {
     "catalog/product/<pk>/change/comment/": COMMENT,
     "catalog/product/<pk>/change/documents/<kind>/": open_form(EDIT, lambda _: {"body": "New."}),
     "catalog/product/<pk>/change/components/": open_form(ADMINISTRATE, lambda _: {"key": "new"}),
+    "catalog/product/<pk>/change/preparation/<tier>/": open_form(ADMINISTRATE, lambda _: {"kinds": ["artifacts"]}),
     "catalog/releasemodel/": listed(),
     "catalog/releasemodel/add/": add(
         ADMINISTRATE,
@@ -312,6 +313,10 @@ PAGES: dict[str, Page] = {
     # It is in progress: nobody edits it now.
     "deployments/deploymentplan/<pk>/change/edit/": Page(shown={"nobody"}, may=PLAN, fields=edited_plan, ok="400"),
     "deployments/deploymentplan/<pk>/change/progress/": Page(),
+    # What it needed is settled.
+    "deployments/deploymentplan/<pk>/change/preparation/": open_form(
+        PLAN, lambda _: {"kind": "compliance", "holds": "yes", "evidence": "Seen."}, ok="400"
+    ),
     "deployments/deploymentplan/<pk>/change/tasks/<task>/<step>/": button(MEMBERS),
     "deployments/deploymentplan/<pk>/change/tasks/<task>/hand-over/": button(
         MEMBERS, lambda side: {"assignee": side.author.username, "note": "Please."}

@@ -53,6 +53,7 @@ def address(path: str, side: Side, *, transition: str = "cancel") -> str:
         "<number>": side.key_of(first),
         "<pk>": side.key_of(first),
         "<kind>": "impact",
+        "<tier>": "production",
         "<vote>": str(side.vote.pk),
         "<round>": str(side.round.pk),
         "<condition>": str(side.condition.pk),

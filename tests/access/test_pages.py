@@ -31,6 +31,7 @@ def address(path: str, side: Side, **parts: Any) -> str:
     known = {
         "<app_label>": "releases",
         "<kind>": "impact",
+        "<tier>": "production",
         "<task>": side.tasks[1].pk,
         "<step>": "done",
         "<answer>": "accept",

@@ -20,6 +20,20 @@ def shop(db: None, settings: Any) -> Shop:
     return Shop()
 
 
+@pytest.fixture
+def crowded(shop: Shop, settings: Any) -> Shop:
+    """The shop, whose plans may be scheduled for the same time: the lock of the environment decides."""
+    let_plans_overlap(settings)
+    return shop
+
+
+def let_plans_overlap(settings: Any) -> None:
+    settings.WORKFLOW_GATES = {
+        key: [path for path in paths if not path.endswith("no_conflict")]
+        for key, paths in settings.WORKFLOW_GATES.items()
+    }
+
+
 def no_votes(record: Any) -> list[dict[str, Any]]:
     """Nobody has signed: edits of a release void nothing."""
     return []

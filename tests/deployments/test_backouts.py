@@ -33,6 +33,8 @@ from releasemgmt.workflow.errors import Blocked, Invalid, NotPermitted, WrongSta
 from tests.deployments.world import TASKS, Shop, at, codes, kinds, picture, refused, task
 from tests.factories import EnvironmentFactory, ProductFactory, someone
 
+#: Plans share a time here, so that the lock of the environment decides.
+pytestmark = pytest.mark.usefixtures("crowded")
 WAY_BACK = "Swap it back"
 
 

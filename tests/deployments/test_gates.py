@@ -111,14 +111,14 @@ def test_a_release_without_builds_has_nothing_to_deploy(shop: Shop) -> None:
     assert codes(caught) == ["no_builds"]
 
 
-def test_an_environment_takes_one_deployment_of_a_product_at_a_time(shop: Shop) -> None:
-    first, second = shop.started(shop.release("1.0")), shop.scheduled(shop.release("2.0"))
+def test_an_environment_takes_one_deployment_of_a_product_at_a_time(crowded: Shop) -> None:
+    first, second = crowded.started(crowded.release("1.0")), crowded.scheduled(crowded.release("2.0"))
     with refused(Blocked, second) as caught:
-        start(second, actor=shop.deployer, now=second.planned_start)
+        start(second, actor=crowded.deployer, now=second.planned_start)
     assert codes(caught) == ["environment_busy"]
     assert str(first) in str(caught.value)
-    fail(first, reason="gave up", actor=shop.deployer, now=first.planned_start)
-    assert start(second, actor=shop.deployer, now=second.planned_start).state == "in_progress"
+    fail(first, reason="gave up", actor=crowded.deployer, now=first.planned_start)
+    assert start(second, actor=crowded.deployer, now=second.planned_start).state == "in_progress"
 
 
 def test_another_product_or_another_environment_is_not_in_the_way(shop: Shop) -> None:

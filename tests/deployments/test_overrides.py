@@ -228,12 +228,12 @@ def test_only_an_approved_one_counts(shop: Shop, state: str, now: datetime) -> N
     assert codes(caught) == ["frozen"]
 
 
-def test_it_counts_for_its_release_and_environment_only(shop: Shop, now: datetime) -> None:
-    first, second = shop.scheduled(shop.release("1.0")), shop.scheduled(shop.release("2.0"))
-    frozen = freeze(shop, 0, 9, environment=None, tier="production")
-    approved(shop, first.release, frozen)
+def test_it_counts_for_its_release_and_environment_only(crowded: Shop, now: datetime) -> None:
+    first, second = crowded.scheduled(crowded.release("1.0")), crowded.scheduled(crowded.release("2.0"))
+    frozen = freeze(crowded, 0, 9, environment=None, tier="production")
+    approved(crowded, first.release, frozen)
     with left_alone(Blocked, second, second.release):
-        start(second, actor=shop.deployer, now=second.planned_start)
+        start(second, actor=crowded.deployer, now=second.planned_start)
 
 
 def test_it_counts_for_the_windows_it_names_only(shop: Shop, now: datetime) -> None:

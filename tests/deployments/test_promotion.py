@@ -175,7 +175,7 @@ def test_what_had_soaked_before_it_was_replaced_may_go_on(strict: Shop) -> None:
 # --- skipping it ---
 
 
-def test_a_skip_is_approved_by_another_person_and_used_up(strict: Shop) -> None:
+def test_a_skip_is_approved_by_another_person_and_used_up(strict: Shop, crowded: Shop) -> None:
     first, second = strict.release("1.0"), strict.release("2.0")
     given = approved(strict, first, skips_promotion=True)
     assert begin(strict, strict.scheduled(first)).state == "in_progress"

@@ -207,29 +207,29 @@ class TestDuePlans:
         start_due_plans(plan.latest_start)
         assert DeploymentPlan.objects.get(pk=plan.pk).state == "in_progress"
 
-    def test_what_holds_it_up_is_said_once_and_again_when_it_changes(self, shop: Shop, plan: DeploymentPlan) -> None:
+    def test_what_holds_it_up_is_said_once_and_again_when_it_changes(self, crowded: Shop, plan: DeploymentPlan) -> None:
         hold = {"on_hold": True, "hold_reason": "audit"}
-        edit_release(plan.release, changes=hold, actor=shop.manager, now=at(10))
+        edit_release(plan.release, changes=hold, actor=crowded.manager, now=at(10))
         for minute in (60, 61, 62):
             assert start_due_plans(at(minute)) == 0
         notice = queries.timeline(plan)[0]
         assert (kinds(plan)[0], kinds(plan).count("hold_up")) == ("hold_up", 1)
         assert [blocker["code"] for blocker in notice.data["blockers"]] == ["on_hold"]
-        shop.started(shop.release("2.0"))
+        crowded.started(crowded.release("2.0"))
         start_due_plans(at(63))
         assert kinds(plan).count("hold_up") == 2
         assert DeploymentPlan.objects.get(pk=plan.pk).held_up_by == "environment_busy on_hold"
 
-    def test_it_starts_once_nothing_holds_it_up(self, shop: Shop, plan: DeploymentPlan) -> None:
-        busy = shop.started(shop.release("2.0"))
+    def test_it_starts_once_nothing_holds_it_up(self, crowded: Shop, plan: DeploymentPlan) -> None:
+        busy = crowded.started(crowded.release("2.0"))
         start_due_plans(at(60))
-        fail(busy, reason="gave up", actor=shop.deployer, now=at(61))
+        fail(busy, reason="gave up", actor=crowded.deployer, now=at(61))
         assert start_due_plans(at(62)) == 1
         plan.refresh_from_db()
         assert (plan.state, plan.held_up_by) == ("in_progress", "")
 
-    def test_held_up_until_too_late_it_is_missed(self, shop: Shop, plan: DeploymentPlan) -> None:
-        shop.started(shop.release("2.0"))
+    def test_held_up_until_too_late_it_is_missed(self, crowded: Shop, plan: DeploymentPlan) -> None:
+        crowded.started(crowded.release("2.0"))
         start_due_plans(at(60))
         start_due_plans(plan.latest_start + MINUTE)
         assert kinds(plan)[:2] == ["miss", "hold_up"]

@@ -14,6 +14,7 @@ from releasemgmt.releases.models import Release
 from releasemgmt.workflow import queries
 from releasemgmt.workflow.commands import fire
 from releasemgmt.workflow.errors import Blocked, Refused
+from tests.deployments.conftest import crowded as crowded
 from tests.deployments.conftest import shop as shop
 from tests.deployments.world import Shop, at, kinds, task
 from tests.races.test_kernel import at_once
@@ -21,9 +22,9 @@ from tests.races.test_kernel import at_once
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_of_many_plans_for_one_environment_one_starts(shop: Shop) -> None:
-    plans = [shop.scheduled(shop.release(f"1.{n}")) for n in range(6)]
-    results = at_once(*[partial(start, plan, actor=shop.deployer, now=at(60)) for plan in plans])
+def test_of_many_plans_for_one_environment_one_starts(crowded: Shop) -> None:
+    plans = [crowded.scheduled(crowded.release(f"1.{n}")) for n in range(6)]
+    results = at_once(*[partial(start, plan, actor=crowded.deployer, now=at(60)) for plan in plans])
     refused = [result for result in results if isinstance(result, Blocked)]
     assert [len(refused), Deployment.objects.running().count()] == [5, 1]
     assert {blocker.code for result in refused for blocker in result.blockers} == {"environment_busy"}
@@ -38,9 +39,9 @@ def test_a_plan_that_many_start_at_once_starts_once(shop: Shop) -> None:
     assert (Deployment.objects.count(), kinds(plan).count("start")) == (1, 1)
 
 
-def test_many_ticks_at_once_start_each_plan_once(shop: Shop) -> None:
-    plans = [shop.scheduled(shop.release(f"1.{n}"), shop.test, autostart=True) for n in range(2)]
-    plans += [shop.scheduled(shop.release("2.0"), autostart=True)]
+def test_many_ticks_at_once_start_each_plan_once(crowded: Shop) -> None:
+    plans = [crowded.scheduled(crowded.release(f"1.{n}"), crowded.test, autostart=True) for n in range(2)]
+    plans += [crowded.scheduled(crowded.release("2.0"), autostart=True)]
     moved = at_once(*[partial(start_due_plans, at(60))] * 6)
     assert sum(moved) == Deployment.objects.count() == 2
     assert sorted(kinds(plan).count("start") for plan in plans) == [0, 1, 1]
@@ -60,27 +61,27 @@ def test_many_ticks_at_once_end_a_plan_once(shop: Shop) -> None:
     assert list(queries.breaks()) == []
 
 
-def test_a_way_back_keeps_its_lock_and_many_ticks_end_it_once(shop: Shop) -> None:
-    shop.deployed(shop.release("1.0"))
-    plan = shop.started(shop.release("2.0"), planned_start=at(200), latest_start=at(300))
-    other = shop.scheduled(shop.release("3.0"), planned_start=at(200), latest_start=at(300))
-    backing_out = partial(back_out, plan, reason="It smokes.", actor=shop.deployer, now=at(210))
-    results = at_once(*[backing_out] * 3, *[partial(start, other, actor=shop.deployer, now=at(210))] * 3)
+def test_a_way_back_keeps_its_lock_and_many_ticks_end_it_once(crowded: Shop) -> None:
+    crowded.deployed(crowded.release("1.0"))
+    plan = crowded.started(crowded.release("2.0"), planned_start=at(200), latest_start=at(300))
+    other = crowded.scheduled(crowded.release("3.0"), planned_start=at(200), latest_start=at(300))
+    backing_out = partial(back_out, plan, reason="It smokes.", actor=crowded.deployer, now=at(210))
+    results = at_once(*[backing_out] * 3, *[partial(start, other, actor=crowded.deployer, now=at(210))] * 3)
     assert [isinstance(result, Blocked) for result in results] == [False] * 3 + [True] * 3
     assert (kinds(plan).count("back_out"), Deployment.objects.running().count()) == (1, 1)
-    finish_task(task(plan, "Swap it back"), actor=shop.deployer, now=at(211))
+    finish_task(task(plan, "Swap it back"), actor=crowded.deployer, now=at(211))
     moved = at_once(*[partial(finish_plans, at(212))] * 4)
     assert (sum(moved), kinds(plan).count("roll_back"), Deployment.objects.running().count()) == (1, 1, 0)
     assert list(queries.breaks()) == []
 
 
-def test_a_start_and_a_rework_never_both_win(shop: Shop) -> None:
+def test_a_start_and_a_rework_never_both_win(crowded: Shop) -> None:
     for n in range(8):
-        release = shop.release(f"1.{n}")
-        plan = shop.scheduled(release)
+        release = crowded.release(f"1.{n}")
+        plan = crowded.scheduled(release)
         results = at_once(
-            partial(start, plan, actor=shop.deployer, now=at(60)),
-            partial(fire, release, "rework", actor=shop.manager, now=at(60), reason="stop"),
+            partial(start, plan, actor=crowded.deployer, now=at(60)),
+            partial(fire, release, "rework", actor=crowded.manager, now=at(60), reason="stop"),
         )
         assert sum(isinstance(result, Refused) for result in results) == 1
         sent_back = Release.objects.get(pk=release.pk).state == "planned"

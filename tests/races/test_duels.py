@@ -14,6 +14,7 @@ from django.db import connection
 from approvals.commands import changes, votes
 from approvals.queries import Standing
 from releasemgmt.workflow import commands, queries
+from tests.deployments.conftest import let_plans_overlap
 from tests.races.duels import DUELS, Ground, Violation
 from tests.races.meeting import Racers, between, racers
 from tests.scale import LONG, scaled
@@ -35,6 +36,7 @@ def ground(settings: Any) -> Ground:
     gates = {key: [path for path in paths if path.startswith(upper)] for key, paths in settings.WORKFLOW_GATES.items()}
     start = "deployments.DeploymentPlan.start"
     settings.WORKFLOW_GATES = gates | {start: ["tests.races.duels.note_when_asked", *gates[start]]}
+    let_plans_overlap(settings)
     settings.RISK_FACTS = []
     return Ground()
 

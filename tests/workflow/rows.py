@@ -26,6 +26,7 @@ SOUND: Mapping[str, Mapping[str, Any]] = {
     "deployments_window": {"environment_id": None, "tier": "production"},
     "deployments_occurrence": {"ends_at": LATER},
     "deployments_windowoverride": {"uses": 1, "used": 0},
+    "deployments_preparationitem": {"kind": "other", "title": "x"},
     "deployments_linestop": {"product_id": 1, "environment_id": 1},
     "deployments_deploymenttask": {"assigned_user_id": None, "assigned_team_id": None, "state": "pending"},
     "approvals_changerequest": {"type": "normal"},

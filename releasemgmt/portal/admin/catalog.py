@@ -20,6 +20,7 @@ from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog import commands
 from releasemgmt.catalog.models import LONGEST_SOAK_MINUTES, DocumentKind, Environment, Product, ReleaseModel, Tier
 from releasemgmt.portal.admin.forms import OwnTeams, VoidingForm, offer, span, text, visible_teams
+from releasemgmt.portal.admin.preparation import AskingProducts
 from releasemgmt.portal.timeline import timeline
 from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt
 from releasemgmt.workflow.models import Aggregate
@@ -134,7 +135,7 @@ class EnvironmentAdmin(RecordAdmin):
 
 
 @admin.register(Product)
-class ProductAdmin(RecordAdmin):
+class ProductAdmin(AskingProducts, RecordAdmin):
     """Products."""
 
     record_template = "portal/product.html"
@@ -183,6 +184,7 @@ class ProductAdmin(RecordAdmin):
             "components": obj.components.all(),
             "environments": obj.environments.all(),
             "releases": releases,
+            "asked": self.asked(obj),
             "documents": [
                 {"kind": kind, "label": label, "document": written.get(kind)}
                 for kind, label in DocumentKind.choices
@@ -195,6 +197,7 @@ class ProductAdmin(RecordAdmin):
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
         return [
             path("<int:pk>/change/timeline/", wrap(self.timeline_view), name=f"{name}_timeline"),
+            *self.preparation_urls(wrap, name),
             path("<int:pk>/change/components/", wrap(self.component_view), name=f"{name}_component"),
             path("<int:pk>/change/documents/<str:kind>/", wrap(self.document_view), name=f"{name}_document"),
         ]

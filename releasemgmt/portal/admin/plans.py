@@ -25,6 +25,7 @@ from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog.models import Environment
 from releasemgmt.portal import task_lines
 from releasemgmt.portal.admin.forms import OwnProducts, colleagues, instant, offer, text, visible_teams
+from releasemgmt.portal.admin.preparation import PreparedPlans
 from releasemgmt.portal.progress import ways
 from releasemgmt.releases.models import Release
 from releasemgmt.web.admin import PersonalForm, RecordAdmin, actor_of, attempt, visible_row
@@ -93,7 +94,7 @@ BEFORE_START = (DeploymentPlan.State.DRAFT, DeploymentPlan.State.READY, Deployme
 
 
 @admin.register(DeploymentPlan)
-class PlanAdmin(RecordAdmin):
+class PlanAdmin(PreparedPlans, RecordAdmin):
     """Deployment plans."""
 
     record_template = "portal/plan.html"
@@ -106,7 +107,10 @@ class PlanAdmin(RecordAdmin):
     add_form = PlanForm
     edit_form = PlanEditForm
     transition_commands = commands.TRANSITIONS
-    cures: ClassVar[Mapping[str, str]] = {"condition_open": "#conditions"}
+    cures: ClassVar[Mapping[str, str]] = {
+        "condition_open": "#conditions",
+        **{f"preparation_{state}": "#preparation" for state in ("missing", "outdated", "refuted")},
+    }
     task_commands: ClassVar[Mapping[str, tuple[Callable[..., Any], str]]] = {
         "done": (commands.finish_task, "evidence"),
         "fail": (commands.fail_task, "reason"),
@@ -155,6 +159,7 @@ class PlanAdmin(RecordAdmin):
     def panels(self, request: HttpRequest, obj: DeploymentPlan) -> dict[str, Any]:
         return {
             **_progress(request, obj),
+            **self.preparation_panel(obj, actor_of(request)),
             "attempts": obj.deployments.order_by("-pk"),
             "conditions": conditions_of(obj.release) if obj.environment.is_production else [],
             "may_meet": roles.edit_records(actor_of(request), obj.release),
@@ -164,6 +169,7 @@ class PlanAdmin(RecordAdmin):
     def extra_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
         step, hand_over = wrap(require_POST(self.task_view)), wrap(require_POST(self.hand_over_view))
         return [
+            *self.preparation_urls(wrap, name),
             path("<int:pk>/change/progress/", wrap(require_safe(self.progress_view)), name=f"{name}_progress"),
             path("<int:pk>/change/tasks/<int:task>/hand-over/", hand_over, name=f"{name}_hand_over"),
             path("<int:pk>/change/tasks/<int:task>/<str:step>/", step, name=f"{name}_task"),

@@ -20,8 +20,13 @@ TONES = {
         "accepted", "deployed", "approved", "approve", "succeeded", "done", "scheduled", "verified", "fixed",
         "authorized", "in_force", "restored",
     },
-    "is-bad": {"rejected", "reject", "failed", "missed", "rolled_back", "blocker", "critical", "high", "down"},
-    "is-warn": {"medium", "major", "on_hold", "expired", "workaround_available", "deny", "backing_out", "degraded"},
+    "is-bad": {
+        "rejected", "reject", "failed", "missed", "rolled_back", "blocker", "critical", "high", "down", "refuted",
+    },
+    "is-warn": {
+        "medium", "major", "on_hold", "expired", "workaround_available", "deny", "backing_out", "degraded", "missing",
+        "outdated",
+    },
     "is-info": {
         "open", "in_progress", "running", "authorization", "implementation", "integration_tested", "ready",
         "proposed", "requested", "allow",
