@@ -81,7 +81,9 @@ def test_a_planned_deployment_names_its_round(world: World) -> None:
 def test_a_report_of_what_nobody_accepted_is_unauthorised(world: World) -> None:
     report(world, world.release("3.0"))
     (line,) = deployments(world)
-    assert (line.cover, line.unauthorised) == ("unauthorised", True)
+    change = next(line for line in told(world.manager) if line.kind == "change" and line.unauthorised)
+    assert (line.cover, line.unauthorised) == (f"unauthorised, on record as {change.number}", True)
+    assert (change.state, line.covered_by["change"]) == ("review", change.number)
 
 
 def test_a_report_after_the_content_changed_is_covered_by_nothing(world: World, at_that_time: Any) -> None:
