@@ -56,6 +56,7 @@ ASKS_ELSEWHERE = {
     "assign": "part of the commands that grant a role, which ask",
     "propose": "part of the commands that propose, which ask",
     "rate": "part of open_round and of transitions, which ask",
+    "take_in": "part of send_commits and import_commits, which ask",
     "take_away": "part of the commands that revoke a role, which ask, and of signing in",
     "use_override": "part of a start, which asks",
     "withdraw": "part of open_round and of transitions, which ask",

@@ -6,6 +6,7 @@ from deployments.models.observation import Observation
 from deployments.models.override import LineStop, Resumption, WindowOverride
 from deployments.models.plan import DeploymentPlan
 from deployments.models.preparation import PreparationItem, PreparationKind, Verification
+from deployments.models.quarantine import QuarantinedRow
 from deployments.models.task import DeploymentTask
 from deployments.models.window import Occurrence, Window
 
@@ -22,6 +23,7 @@ __all__ = [
     "Occurrence",
     "PreparationItem",
     "PreparationKind",
+    "QuarantinedRow",
     "Resumption",
     "UnregisteredDigest",
     "Verification",

@@ -30,6 +30,12 @@ def reports(request: HttpRequest) -> bool:
     return bool(user.is_authenticated and user.roles_anywhere() & REPORTED_TO)
 
 
+def imports(request: HttpRequest) -> bool:
+    """Whether somebody brings history in, or checks it."""
+    user: Any = request.user
+    return bool(user.is_authenticated and user.roles_anywhere() & {"administrator", "auditor"})
+
+
 NAVIGATION = [
     {
         "items": [
@@ -76,6 +82,7 @@ NAVIGATION = [
             link("Second person", "handshake", "accounts_rolerequest_changelist"),
             link("Inbox", "inbox", "notifications_delivery_changelist"),
             link("Events", "history", "workflow_event_changelist"),
+            {**link("Quarantine", "rule_folder", "deployments_quarantinedrow_changelist"), "permission": imports},
             {**link("Population report", "format_list_numbered", "population"), "permission": reports},
         ],
     },

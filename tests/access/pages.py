@@ -331,6 +331,12 @@ PAGES: dict[str, Page] = {
     ),
     "deployments/incident/<pk>/change/withdraw/": open_form(EDIT, lambda _: {"reason": "It was the monitor."}),
     "deployments/incident/<pk>/change/confirm/<what>/": button(EDIT, lambda side: {"deployment": side.deployment.pk}),
+    "deployments/quarantinedrow/": listed(),
+    "deployments/quarantinedrow/<object_id>/change/": Page(),
+    "deployments/quarantinedrow/<pk>/change/repair/": form(
+        ADMINISTRATE, lambda _: {"row": f"1,{'1' * 40},,ann,2024-03-01,2024-03-01T10:00:00Z,0,0"}, ok="400"
+    ),
+    "deployments/quarantinedrow/<pk>/change/dismiss/": form(ADMINISTRATE, lambda _: {"reason": "Because."}),
     "deployments/window/": listed(),
     "deployments/window/add/": add(STOP, new_freeze),
     "deployments/window/<object_id>/change/": Page(),

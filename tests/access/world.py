@@ -32,7 +32,15 @@ from deployments.commands import (
     start,
     stop_line,
 )
-from deployments.models import Deployment, DeploymentPlan, DeploymentTask, Incident, LineStop, Window, WindowOverride
+from deployments.models import (
+    Deployment,
+    DeploymentPlan,
+    DeploymentTask,
+    Incident,
+    LineStop,
+    Window,
+    WindowOverride,
+)
 from releasemgmt.accounts.commands import create_token, grant_role, map_group
 from releasemgmt.accounts.models import ApiToken, GroupMapping, Role, User
 from releasemgmt.catalog.commands import write_product_document
@@ -55,6 +63,7 @@ from releasemgmt.releases.models import Build, Document, KnownDefect, Release
 from releasemgmt.workflow.commands import comment, edit, fire, refuse
 from releasemgmt.workflow.errors import NotPermitted
 from releasemgmt.workflow.models import Event
+from tests.deployments.quarantined import quarantined_row
 from tests.factories import EnvironmentFactory, ProductFactory, TeamFactory, someone
 
 HOUR = timedelta(hours=1)
@@ -98,6 +107,7 @@ class Side:
         self.override = self.asked_override()
         self.stop = self.stopped_line()
         self.incident = self.open_incident()
+        self.quarantined = quarantined_row(self.product, self.text, self.people["administrator"], self.now)
         for record in (
             self.release,
             self.defect,
@@ -345,6 +355,7 @@ class Side:
             "changemodel": self.recipe,
             "deploymentplan": self.plan,
             "deployment": self.deployment,
+            "quarantinedrow": self.quarantined,
             "window": self.window,
             "incident": self.incident,
             "approvalround": self.round,

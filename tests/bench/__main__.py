@@ -27,7 +27,7 @@ import django
 django.setup()
 
 from tests.bench import figures as delivery
-from tests.bench import limit, load, outlook, plans, servers, statements, voting, world
+from tests.bench import limit, load, outlook, past, plans, servers, statements, voting, world
 
 ROUNDS, SECONDS = 3, 4.0
 FLOOR_PORT, PRODUCT_PORT = 8311, 8312
@@ -155,6 +155,7 @@ def main() -> None:
         counts["1,000 plans due at once, s till all started (goal: 30)"] = plans.seconds_to_start(
             place.page.product.team
         )
+        counts |= past.measure(dict(os.environ))
         report(figures, times, counts, rss)
 
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from releasemgmt.catalog.models import Product
 from releasemgmt.integrations import git
-from releasemgmt.releases.management.commands.import_git import Kind, classify
 from releasemgmt.releases.models import Commit, Release
+from releasemgmt.releases.policies import Kind, classify
 from releasemgmt.workflow import queries
 from releasemgmt.workflow.models import Event
 from tests.factories import ProductFactory, someone

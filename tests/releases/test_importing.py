@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
-from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +14,6 @@ from hypothesis import strategies as st
 from releasemgmt.accounts.commands import system
 from releasemgmt.catalog.models import Product
 from releasemgmt.releases.commands.commits import send_commits
-from releasemgmt.releases.commands.containment import chunks
 from releasemgmt.releases.commands.importing import import_past, type_of
 from releasemgmt.releases.models import Commit, MissingCommit, Release, ReleaseCommit
 from releasemgmt.workflow import queries
@@ -231,40 +225,3 @@ def test_in_whatever_order_things_arrive_the_first_release_owns_a_commit(
             n: version for n, (version, *_rest) in expected.items() if version
         }
         transaction.set_rollback(True)
-
-
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared data set is not here")
-def test_a_real_history_is_divided_among_its_releases_as_git_divides_it(product: Product, now: datetime) -> None:
-    with gzip.open(SHARED / "healthchecks.commits.csv.gz", "rt") as file:
-        rows = list(csv.DictReader(file))
-    with gzip.open(SHARED / "healthchecks.releases.ndjson.gz", "rt") as file:
-        tags = [tag for line in file if (tag := json.loads(line))["kind"] == "production"]
-    shas = [row["sha"] for row in rows]
-    commits = [
-        {
-            "sha": row["sha"],
-            "parents": [shas[int(parent)] for parent in row["parents"].split()],
-            "authored_at": datetime.fromisoformat(row["author_date"]),
-            "committed_at": datetime.fromisoformat(row["commit_date"]),
-        }
-        for row in rows
-    ]
-    productions = [
-        {"version": tag["tag"], "released_at": datetime.fromisoformat(tag["released_at"]), "sha": tag["sha"]}
-        for tag in tags
-    ]
-    later = datetime(2027, 1, 1, tzinfo=UTC)
-    for chunk in chunks(commits, 2_000):
-        send_commits(product, commits=chunk, actor=system(), now=later)
-    imported = import_past(product, releases=productions, actor=system(), now=later)  # type: ignore[arg-type]
-    # Two tags of one commit and one instant: either names the release.
-    assert len(imported.aliases) == 1
-    expected = {tag["sha"]: {shas[i] for i in tag["commits"]} for tag in tags if not tag.get("alias_of")}
-    tagged = {tag["tag"]: tag["sha"] for tag in tags}
-    found: dict[str, set[str]] = defaultdict(set)
-    for version, each in Commit.objects.exclude(first_release=None).values_list("first_release__version", "sha"):
-        found[tagged[version]].add(each)
-    assert found == expected

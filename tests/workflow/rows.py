@@ -28,6 +28,7 @@ SOUND: Mapping[str, Mapping[str, Any]] = {
     "deployments_windowoverride": {"uses": 1, "used": 0},
     "deployments_preparationitem": {"kind": "other", "title": "x"},
     "deployments_linestop": {"product_id": 1, "environment_id": 1},
+    "deployments_quarantinedrow": {"outcome": "", "repaired_row": "", "settled_because": ""},
     "deployments_deploymenttask": {"assigned_user_id": None, "assigned_team_id": None, "state": "pending"},
     "approvals_changerequest": {"type": "normal"},
     "approvals_approvalround": {"release_id": 1, "state": "open"},

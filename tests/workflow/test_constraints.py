@@ -65,6 +65,8 @@ BREAKS: Mapping[str, Mapping[str, Any]] = {
     "override_says_why": {"reason": ""},
     "line_stop_has_a_scope": {"product_id": None, "environment_id": None},
     "line_stop_says_why": {"reason": ""},
+    "quarantined_row_is_settled_by_somebody": {"outcome": "repaired", "repaired_row": "x", "settled_at": NOW},
+    "quarantined_row_says_what_became_of_it": {"outcome": "dismissed", "settled_at": NOW, "settled_by_id": 1},
     "task_has_one_assignee": {"assigned_user_id": 1, "assigned_team_id": 1},
     "preparation_item_of_another_kind_has_a_title": {"kind": "other", "title": ""},
     "verification_has_evidence": {"evidence": ""},

@@ -53,22 +53,25 @@ def send_commits(product: Product, *, commits: list[dict[str, Any]], actor: User
     """
     with command():
         permit(actor, product, roles.edit_records, to="send commits")
-        product = lock(product)
-        sent = {commit["sha"]: commit for commit in reversed(commits)}
-        for chunk in chunks(list(sent)):
-            for sha in product.commits.filter(sha__in=chunk).values_list("sha", flat=True):
-                del sent[sha]
-        if not sent:
-            return 0
-        Commit.objects.bulk_create(
-            (_commit(product, facts) for facts in reversed(sent.values())), ignore_conflicts=True
-        )
-        claim_what_was_missing(product, shas=list(sent), now=now)
-        in_flight = Release.objects.filter(product=product, state__in=IN_FLIGHT, builds__isnull=False)
-        changed = _refresh(product, in_flight.values_list("pk", flat=True))
-        facts = {"new": len(sent), "releases": [f"{Release.NUMBER_PREFIX}-{pk}" for pk in changed]}
-        record(product, "releases.commit.send", actor=actor, data=facts)
-        return len(sent)
+        return take_in(product, commits, actor=actor, now=now)
+
+
+def take_in(product: Product, commits: list[dict[str, Any]], *, actor: User, now: datetime) -> int:
+    """The same for whoever may by another right, such as to import the past."""
+    product = lock(product)
+    sent = {commit["sha"]: commit for commit in reversed(commits)}
+    for chunk in chunks(list(sent)):
+        for sha in product.commits.filter(sha__in=chunk).values_list("sha", flat=True):
+            del sent[sha]
+    if not sent:
+        return 0
+    Commit.objects.bulk_create((_commit(product, facts) for facts in reversed(sent.values())), ignore_conflicts=True)
+    claim_what_was_missing(product, shas=list(sent), now=now)
+    in_flight = Release.objects.filter(product=product, state__in=IN_FLIGHT, builds__isnull=False)
+    changed = _refresh(product, in_flight.values_list("pk", flat=True))
+    facts = {"new": len(sent), "releases": [f"{Release.NUMBER_PREFIX}-{pk}" for pk in changed]}
+    record(product, "releases.commit.send", actor=actor, data=facts)
+    return len(sent)
 
 
 def refresh_commits(release: Release) -> None:

@@ -121,6 +121,13 @@ def walk(
     return reached, outside
 
 
+def descends(product: Product, shas: Iterable[str], *, sha: str) -> bool:
+    """Whether one of the commits is that commit or comes after it."""
+    graph = load(product, Q())
+    nodes, outside = walk(shas, graph, through=lambda _node: True)
+    return sha in outside or (sha in graph and graph[sha] in nodes)
+
+
 def chunks(rows: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
     """The rows in lists of at most `size`."""
     rest = iter(rows)

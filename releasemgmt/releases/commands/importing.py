@@ -1,23 +1,26 @@
-"""Past releases: what reached users before this service knew the product."""
+"""The past: what reached users before this service knew the product, and the defects that were fixed with it."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product
+from releasemgmt.releases.commands.commits import take_in
 from releasemgmt.releases.commands.containment import Claim, chunks, claim
-from releasemgmt.releases.models import Release
+from releasemgmt.releases.models import DefectLink, KnownDefect, Release
 from releasemgmt.workflow.commands import command, lock, permit, record
 from releasemgmt.workflow.errors import Invalid
 
 #: Releases written in one transaction, with one event.
 BATCH = 1_000
+TITLE = 200
 CORE = re.compile(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?")
 
 
@@ -29,6 +32,14 @@ class PastRelease(TypedDict):
     sha: str
 
 
+class PastFix(TypedDict):
+    """A defect that a past release fixed, as its changelog says it; when it was opened is not known."""
+
+    version: str
+    text: str
+    issues: Sequence[str]
+
+
 @dataclass
 class Imported:
     """What an import did with each version it was given."""
@@ -36,6 +47,13 @@ class Imported:
     new: list[str] = field(default_factory=list)
     present: list[str] = field(default_factory=list)
     aliases: list[str] = field(default_factory=list)
+
+
+def import_commits(product: Product, *, commits: list[dict[str, Any]], actor: User, now: datetime) -> int:
+    """Take in commits of the past as `send_commits` does those of pipelines; answers how many were new."""
+    with command():
+        permit(actor, product, roles.administrate_or_system, to="import past commits")
+        return take_in(product, commits, actor=actor, now=now)
 
 
 def import_past(product: Product, *, releases: Iterable[PastRelease], actor: User, now: datetime) -> Imported:
@@ -118,6 +136,55 @@ def _past(product: Product, past: PastRelease, *, actor: User) -> Release:
         created_by=actor,
         imported=True,
         released_at=past["released_at"],
+    )
+
+
+def import_fixed(product: Product, *, fixes: Sequence[PastFix], actor: User, now: datetime) -> int:
+    """Record defects as closed, each fixed in a release of the product that has its version; answers how many are new.
+
+    A release that says the same of two defects has two. One event on the product's stream says so.
+    """
+    with command():
+        permit(actor, product, roles.administrate_or_system, to="import fixed defects")
+        product = lock(product)
+        releases = dict(product.releases.values_list("version", "pk"))
+        if unknown := [fix["version"] for fix in fixes if fix["version"] not in releases]:
+            raise Invalid({"version": f"{product} has no release {unknown[0]}."})
+        rows = [(releases[fix["version"]], _fixed(product, fix, actor=actor)) for fix in fixes]
+        known = Counter(_imported_before(product))
+        new = []
+        for release, defect in rows:
+            said = (release, defect.title, defect.symptom)
+            if known[said]:
+                known[said] -= 1
+            else:
+                new.append((release, defect))
+        if new:
+            KnownDefect.objects.bulk_create(defect for _release, defect in new)
+            relation = DefectLink.Relation.FIXED_IN
+            links = [DefectLink(release_id=release, defect=defect, relation=relation) for release, defect in new]
+            DefectLink.objects.bulk_create(links)
+            record(product, "releases.knowndefect.import", actor=actor, data={"new": len(new)})
+        return len(new)
+
+
+def _imported_before(product: Product) -> Iterable[tuple[int, str, str]]:
+    links = DefectLink.objects.filter(defect__product=product, defect__imported=True, relation="fixed_in")
+    return links.values_list("release_id", "defect__title", "defect__symptom")
+
+
+def _fixed(product: Product, fix: PastFix, *, actor: User) -> KnownDefect:
+    """The only place where a defect begins in another state than open: its life is over already."""
+    text = fix["text"]
+    return KnownDefect(
+        product=product,
+        title=text if len(text) <= TITLE else text[: TITLE - 1] + "…",
+        symptom=text if len(text) > TITLE else "",
+        external_reference=" ".join(fix["issues"])[:500],
+        state=KnownDefect.State.CLOSED,
+        imported=True,
+        opened_at=None,
+        reported_by=actor,
     )
 
 

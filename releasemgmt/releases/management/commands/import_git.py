@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentParser
 from collections.abc import Iterable
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +18,12 @@ from releasemgmt.integrations import git
 from releasemgmt.releases.commands.commits import send_commits
 from releasemgmt.releases.commands.containment import chunks
 from releasemgmt.releases.commands.importing import Imported, PastRelease, import_past
+from releasemgmt.releases.policies import Kind, classify
 from releasemgmt.workflow.errors import Refused
 
 #: Commits sent in one transaction.
 BATCH = 2_000
 EXAMPLES = 5
-NAME = r"(?:(?:v|ver|version|rel|release|{product})[-_/@.]?)?"
-NUMBERS = r"(?P<version>\d+(?:\.\d+)+(?:\.post\d+)?|\d{4}-\d\d-\d\d|(?<=[a-z/@._-])\d+)"
-REST = r"(?P<build>\+[\w.-]+)?(?P<pre>[-.]?[A-Za-z][\w.+-]*|-[\w.+-]+)?"
-
-
-class Kind(Enum):
-    """What a tag stands for."""
-
-    RELEASE = "release"
-    PRE_RELEASE = "pre-release"
-    FUTURE = "dated in the future"
-    OTHER = "other"
 
 
 class Command(BaseCommand):
@@ -54,7 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("--as", dest="username", metavar="USERNAME", help="who imports (default: the system)")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        product, actor = _product(options["product"]), _actor(options["username"])
+        product, actor = product_of(options["product"]), actor_of(options["username"])
         try:
             repository = git.Repository(options["repo"])
             self._import(repository, product, actor)
@@ -77,10 +64,10 @@ class Command(BaseCommand):
 
     def _report(self, imported: Imported, left_out: dict[Kind, list[str]]) -> None:
         known = len(imported.new) + len(imported.present)
-        aliases = f"; second names of the same commit: {_some(imported.aliases)}" if imported.aliases else ""
+        aliases = f"; second names of the same commit: {some(imported.aliases)}" if imported.aliases else ""
         self.stdout.write(f"{known:,} past releases, {len(imported.new):,} of them new{aliases}.")
         for kind, names in left_out.items():
-            self.stdout.write(f"Left out as {kind.value}: {len(names):,} tags ({_some(names)}).")
+            self.stdout.write(f"Left out as {kind.value}: {len(names):,} tags ({some(names)}).")
 
 
 def import_commits(repository: git.Repository, *, product: Product, actor: User, total: int) -> int:
@@ -110,17 +97,8 @@ def import_tags(repository: git.Repository, *, product: Product, actor: User) ->
     return import_past(product, releases=past, actor=actor, now=now), left_out
 
 
-def classify(tag: str, *, product: str) -> tuple[Kind, str]:
-    """What a tag stands for, and the version that it names, without what is written before the numbers."""
-    found = re.fullmatch(NAME.format(product=re.escape(product)) + NUMBERS + REST, tag, re.IGNORECASE)
-    if found is None or len(tag) > 100:
-        return Kind.OTHER, ""
-    if found["pre"]:
-        return Kind.PRE_RELEASE, ""
-    return Kind.RELEASE, found["version"] + (found["build"] or "")
-
-
-def _product(key: str) -> Product:
+def product_of(key: str) -> Product:
+    """The product of that key, or an error that names those that there are."""
     try:
         return Product.objects.get(key=key)
     except Product.DoesNotExist:
@@ -128,7 +106,8 @@ def _product(key: str) -> Product:
         raise CommandError(f"There is no product {key}. There are: {keys}.") from None
 
 
-def _actor(username: str | None) -> User:
+def actor_of(username: str | None) -> User:
+    """Who imports: that user, or the system."""
     if username is None:
         return system()
     try:
@@ -137,6 +116,7 @@ def _actor(username: str | None) -> User:
         raise CommandError(f"There is no active user {username}.") from None
 
 
-def _some(names: Iterable[str]) -> str:
+def some(names: Iterable[str]) -> str:
+    """The first few names."""
     names = list(names)
     return ", ".join(names[:EXAMPLES]) + (", …" if len(names) > EXAMPLES else "")

@@ -1,0 +1,147 @@
+"""Rows of a product's past, recorded by the commands of each noun: one way for whole files and for a repaired row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from deployments.commands.incidents import record_incident
+from deployments.models import Incident
+from releasemgmt.accounts.models import User
+from releasemgmt.catalog.commands import create_component
+from releasemgmt.catalog.models import Component, Product
+from releasemgmt.integrations.history import (
+    BadValueError,
+    CommitRow,
+    IncidentRow,
+    ItemRow,
+    TagRow,
+    ancestry,
+    parse,
+)
+from releasemgmt.releases.commands.containment import descends
+from releasemgmt.releases.commands.importing import (
+    Imported,
+    PastFix,
+    PastRelease,
+    import_commits,
+    import_fixed,
+    import_past,
+)
+from releasemgmt.releases.policies import Kind, classify
+from releasemgmt.workflow.commands import command
+from releasemgmt.workflow.errors import Invalid
+
+SEVERITIES: Mapping[str, str] = {
+    Incident.Kind.DOWN: Incident.Severity.MAJOR,
+    Incident.Kind.DEGRADED: Incident.Severity.MINOR,
+    Incident.Kind.NOTICE: Incident.Severity.MINOR,
+}
+#: What a component's key is not made of.
+NO_KEY = re.compile(r"[^a-z0-9]+")
+LONGEST_KEY = 60
+
+
+def record_row(
+    product: Product, source: str, text: str, *, refers_to: Mapping[str, str], actor: User, now: datetime
+) -> None:
+    """Record one row of a file; Invalid where it can't be, and where what it says is there already."""
+    try:
+        row = parse(source, text)
+    except BadValueError as error:
+        raise Invalid({"row": str(error)}) from error
+    if isinstance(row, CommitRow):
+        is_new = _record_commit(product, row, refers_to=refers_to, actor=actor, now=now)
+    elif isinstance(row, TagRow):
+        is_new = row.kind != "production" or bool(record_tags(product, [row], actor=actor, now=now).new)
+    elif isinstance(row, ItemRow):
+        is_new = row.kind != "defect_fixed" or bool(record_items(product, [row], actor=actor, now=now))
+    else:
+        is_new = record_revision(product, row, components_named(product, row.affected, actor=actor), actor=actor)
+    if not is_new:
+        raise Invalid({"row": "What it says is there already: dismiss it instead."})
+
+
+def record_commits(product: Product, rows: Iterable[CommitRow], *, actor: User, now: datetime) -> int:
+    """Take in commits whose parents are hashes; answers how many are new."""
+    facts = [
+        {
+            "sha": row.sha,
+            "parents": list(row.parents),
+            "authored_at": row.authored_at,
+            "committed_at": row.committed_at,
+            "author": row.author,
+            "is_bot": row.is_bot,
+        }
+        for row in rows
+    ]
+    return import_commits(product, commits=facts, actor=actor, now=now)
+
+
+def record_tags(product: Product, rows: Iterable[TagRow], *, actor: User, now: datetime) -> Imported:
+    """Record production tags as past releases; Invalid for one that lies in the future."""
+    in_order = sorted(rows, key=lambda row: row.is_alias)  # of two tags of an instant the other names the release
+    past: list[PastRelease] = [
+        {"version": version_of(row.tag, product), "released_at": row.released_at, "sha": row.sha} for row in in_order
+    ]
+    return import_past(product, releases=past, actor=actor, now=now)
+
+
+def record_items(product: Product, rows: Iterable[ItemRow], *, actor: User, now: datetime) -> int:
+    """Record fixed defects; Invalid where the product has no such release. Answers how many are new."""
+    fixes: list[PastFix] = [
+        {"version": version_of(row.release, product), "text": row.text, "issues": row.issues} for row in rows
+    ]
+    return import_fixed(product, fixes=fixes, actor=actor, now=now)
+
+
+def record_revision(product: Product, row: IncidentRow, named: Mapping[str, Component], *, actor: User) -> bool:
+    """Record what was published of an incident, with its components by their names; answers whether that is news."""
+    if row.is_deleted:
+        if not Incident.objects.filter(product=product, external_id=row.id).exists():
+            return False
+        facts: dict[str, Any] = {"withdrawn": True}
+    else:
+        facts = {name: getattr(row, name) for name in ("title", "kind", "started_at", "restored_at", "planned")}
+        components = list({named[name] for name in row.affected if name in named})
+        facts |= {"severity": SEVERITIES[row.kind], "components": components, "withdrawn": False}
+    _incident, is_news = record_incident(
+        product=product, external_id=row.id, recorded_at=row.recorded_at, actor=actor, **facts
+    )
+    return is_news
+
+
+def components_named(product: Product, names: Iterable[str], *, actor: User) -> dict[str, Component]:
+    """Name → component, by its name or key, however it is written; one that the product lacks is made."""
+    keys = {name: key for name in names if (key := _key(name))}
+    with command():
+        known = {component.key: component for component in product.components.all()}
+        known |= {_key(component.name): component for component in known.values()}
+        for name, key in keys.items():
+            if key not in known:
+                known[key] = create_component(product, key=key, name=name, actor=actor)
+        return {name: known[key] for name, key in keys.items()}
+
+
+def version_of(tag: str, product: Product) -> str:
+    """The version that a production tag names; one of another shape is its own version."""
+    kind, version = classify(tag, product=product.key)
+    return version if kind is Kind.RELEASE else tag
+
+
+def _record_commit(
+    product: Product, row: CommitRow, *, refers_to: Mapping[str, str], actor: User, now: datetime
+) -> bool:
+    if lost := ancestry.unknown(row, refers_to):
+        raise Invalid({"row": f"What its parent {lost[0]} is can't be told any more: write the commit's hash."})
+    parents = ancestry.hashes(row, refers_to)
+    if descends(product, parents, sha=row.sha):
+        raise Invalid({"row": "A parent descends from it: the rows go in a circle."})
+    return bool(record_commits(product, [replace(row, parents=parents)], actor=actor, now=now))
+
+
+def _key(name: str) -> str:
+    return NO_KEY.sub("-", name.lower()).strip("-")[:LONGEST_KEY].strip("-")

@@ -1,0 +1,112 @@
+"""Quarantine: what an import can't use is kept, and repaired or dismissed by a person."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from deployments.commands.past import record_row
+from deployments.models import QuarantinedRow
+from deployments.models.quarantine import QuarantineQuerySet
+from releasemgmt.accounts import roles
+from releasemgmt.accounts.models import User
+from releasemgmt.catalog.models import Product
+from releasemgmt.integrations.history import BadRow
+from releasemgmt.workflow.commands import command, lock, permit, record
+from releasemgmt.workflow.errors import Invalid, WrongState
+
+Outcome = QuarantinedRow.Outcome
+
+
+def quarantine(product: Product, rows: Sequence[BadRow], *, actor: User, now: datetime) -> int:
+    """Keep rows that can't be used, each once however often it is read; answers how many are new."""
+    with command():
+        permit(actor, product, roles.administrate_or_system, to="import history")
+        product = lock(product)
+        known = set(rows_of(product).values_list("fingerprint", flat=True))
+        new = {mark: row for mark, row in fingerprints(rows).items() if mark not in known}
+        if new:
+            QuarantinedRow.objects.bulk_create(
+                _quarantined(product, row, mark, actor=actor, now=now) for mark, row in new.items()
+            )
+            facts = {"rows": len(new), "sources": Counter(row.source for row in new.values())}
+            record(product, "deployments.quarantine.add", actor=actor, data=facts)
+        return len(new)
+
+
+def repair_row(row: QuarantinedRow, *, text: str, actor: User, now: datetime) -> QuarantinedRow:
+    """Record what a row should have said, by the same way as the rows of the file; Invalid where it still can't be."""
+    with command():
+        row = _waiting(row, actor=actor)
+        record_row(row.product, row.source, text.strip(), refers_to=row.refers_to, actor=actor, now=now)
+        row.repaired_row = text.strip()
+        return _settle(row, Outcome.REPAIRED, actor=actor, now=now)
+
+
+def dismiss_row(row: QuarantinedRow, *, reason: str, actor: User, now: datetime) -> QuarantinedRow:
+    """Say that a row is to be left out for good, and why."""
+    with command():
+        row = _waiting(row, actor=actor)
+        if not reason.strip():
+            raise Invalid({"reason": "Say the reason."})
+        row.settled_because = reason.strip()
+        return _settle(row, Outcome.DISMISSED, actor=actor, now=now)
+
+
+def unsettled(product: Product, rows: Sequence[BadRow]) -> list[BadRow]:
+    """Of rows that can't be used, those that nobody has repaired or dismissed since an earlier import."""
+    settled = set(rows_of(product).exclude(outcome="").values_list("fingerprint", flat=True))
+    return [row for mark, row in fingerprints(rows).items() if mark not in settled]
+
+
+def fingerprints(rows: Iterable[BadRow]) -> Mapping[str, BadRow]:
+    """What tells each row from the others, though lines may move: its text, and the how-manieth it is of that text."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = {}
+    for row in rows:
+        said = (row.source, row.text)
+        seen[said] += 1
+        found[sha256(f"{row.source}\n{seen[said]}\n{row.text}".encode()).hexdigest()] = row
+    return found
+
+
+def rows_of(product: Product) -> QuarantineQuerySet:
+    """What is quarantined of a product, settled or not."""
+    return QuarantinedRow.objects.filter(product=product)
+
+
+def _quarantined(product: Product, row: BadRow, mark: str, *, actor: User, now: datetime) -> QuarantinedRow:
+    return QuarantinedRow(
+        product=product,
+        source=row.source,
+        line=row.line,
+        row=row.text,
+        reason=row.reason,
+        refers_to=dict(row.refers_to),
+        fingerprint=mark,
+        recorded_at=now,
+        recorded_by=actor,
+    )
+
+
+def _waiting(row: QuarantinedRow, *, actor: User) -> QuarantinedRow:
+    """The row, locked and as it is now; refused where it is settled. Its product comes last in the order of locks."""
+    permit(actor, row.product, roles.administrate_or_system, to="settle rows of an import")
+    locked = QuarantinedRow.objects.select_for_update(of=("self",), no_key=True).select_related("product__team")
+    row = locked.get(pk=row.pk)
+    if not row.is_waiting:
+        raise WrongState(f"{row}, is {row.get_outcome_display().lower()} already.", allowed=[])
+    return row
+
+
+def _settle(row: QuarantinedRow, outcome: Outcome, *, actor: User, now: datetime) -> QuarantinedRow:
+    row.outcome, row.settled_by, row.settled_at = outcome, actor, now
+    row.save(update_fields=["outcome", "repaired_row", "settled_because", "settled_by", "settled_at"])
+    facts: dict[str, Any] = {"row": row.pk, "source": row.source, "line": row.line}
+    facts |= {"text": row.repaired_row} if row.repaired_row else {"reason": row.settled_because}
+    kind = "repair" if outcome == Outcome.REPAIRED else "dismiss"
+    record(lock(row.product), f"deployments.quarantine.{kind}", actor=actor, data=facts)
+    return row
