@@ -9,37 +9,34 @@ from functools import cached_property
 from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import BooleanField, Count, ExpressionWrapper, Min, Q, QuerySet
 
-from releasemgmt.kpis.definitions import Span, seconds_between, spread
+from releasemgmt.kpis.definitions import Span, buckets, seconds_between, spread
 from releasemgmt.kpis.queries.figure import OPEN, RATE, Figure, Open, Row, durations, ratio, tally
 from releasemgmt.kpis.queries.scope import Scope, Timeline
 from releasemgmt.releases.models import Commit, FormerOwner, Release
 from releasemgmt.releases.models.commit import COUNTED, CommitQuerySet
 
+MICROSECOND = timedelta(microseconds=1)
 #: Why something does not count: the first release brought what was there before the service was; a clock ran ahead.
 BASELINE, SKEW, NO_COMMITS = "baseline", "skew", "no_commits"
 
 
-class Written(NamedTuple):
-    """A commit of the population, at its commit date."""
+class Made(NamedTuple):
+    """Commits of the population in the order of time, column by column: there are many."""
 
-    at: datetime
-    product: int
-    author: str
-    pk: int
-    has_work_item: bool
+    instants: Sequence[datetime]
+    products: Sequence[int]
+    authors: Sequence[str]
+    without_item: Sequence[bool]
+    pks: Sequence[int]
 
 
 class Delivered(NamedTuple):
-    """A commit of the population that reached production with a release, and how long it took; below 0 by a clock."""
+    """Commits that reached production in the order in which they did, and the seconds that took: below 0 by a clock."""
 
-    at: datetime
-    seconds: int
-
-    @property
-    def committed_at(self) -> datetime:
-        return self.at - timedelta(seconds=self.seconds)
+    instants: Sequence[datetime]
+    seconds: Sequence[int]
 
 
 class Shipped(NamedTuple):
@@ -77,71 +74,91 @@ def formerly(scope: Scope) -> QuerySet[FormerOwner]:
     return rows.filter(commit__is_bot=False)
 
 
-def _written(scope: Scope, column: str) -> Timeline[Written]:
-    inside = {f"{column}__gte": scope.span.begin, f"{column}__lt": scope.observed.end}
-    rows = known(scope).counted().filter(**inside).order_by(column)
-    found: Any = rows.values_list(column, "product_id", "author", "pk", "work_items")
-    return Timeline(Written(at, product, author, pk, bool(items)) for at, product, author, pk, items in found)
+def made(scope: Scope, column: str = "committed_at") -> Made:
+    """By commit dates, or by author dates."""
+    return scope.once(column, lambda each: _made(each, column))
 
 
-def written(scope: Scope) -> Timeline[Written]:
-    return scope.once("written", lambda each: _written(each, "committed_at"))
+def _made(scope: Scope, column: str) -> Made:
+    begin, end = scope.observed
+    rows = known(scope).counted().filter(**{f"{column}__gte": begin, f"{column}__lt": end})
+    rows = rows.annotate(has_none=ExpressionWrapper(Q(work_items=[]), output_field=BooleanField()))
+    found: list[Any] = list(rows.order_by(column).values_list(column, "product_id", "author", "has_none", "pk"))
+    return Made(*zip(*found, strict=True)) if found else Made((), (), (), (), ())
 
 
-def authored(scope: Scope) -> Timeline[Written]:
-    return scope.once("authored", lambda each: _written(each, "authored_at"))
+class Day(NamedTuple):
+    """How many products were committed to on a day, and how many people committed to each."""
+
+    begin: datetime
+    products: int
+    people: int
+
+
+def _days(scope: Scope, column: str) -> list[Day]:
+    """The days of the zone on which something was committed."""
+    commits = made(scope, column)
+    if not commits.instants:
+        return []
+    found, begin = [], 0
+    for day in buckets(Span(commits.instants[0], commits.instants[-1] + MICROSECOND), "day", scope.zone):
+        end = bisect_left(commits.instants, day.end, begin)
+        if begin < end:
+            products, authors = commits.products[begin:end], commits.authors[begin:end]
+            found.append(Day(day.begin, len(set(products)), len(set(zip(products, authors, strict=True)))))
+        begin = end
+    return found
 
 
 def commits_per_active_day(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
+    days, by_author = _days(scope, "committed_at"), _days(scope, "authored_at")
     for span in spans:
-        commits = written(scope).within(span)
-        active, people = _days(commits, scope)
-        by_author, _people = _days(authored(scope).within(span), scope)
-        yield Figure(
-            len(commits) / active if active else None,
-            len(commits),
-            RATE,
-            more={
-                "active_days": active,
-                "contributor_days": people,
-                "per_contributor_day": len(commits) / people if people else None,
-                "by_author_date": len(authored(scope).within(span)) / by_author if by_author else None,
-            },
-        )
+        commits, authored = (len(_inside(made(scope, name).instants, span)) for name in ("committed_at", "authored_at"))
+        active = sum(day.products for day in days if day.begin in span)
+        people = sum(day.people for day in days if day.begin in span)
+        written = sum(day.products for day in by_author if day.begin in span)
+        more = {
+            "active_days": active,
+            "contributor_days": people,
+            "per_contributor_day": commits / people if people else None,
+            "by_author_date": authored / written if written else None,
+        }
+        yield Figure(commits / active if active else None, commits, RATE, more=more)
 
 
-def _days(commits: Sequence[Written], scope: Scope) -> tuple[int, int]:
-    """Distinct days of products, and of people in products, on which something was committed."""
-    zone = scope.zone
-    days = [(each.product, each.at.astimezone(zone).toordinal()) for each in commits]
-    people = {(day, each.author) for day, each in zip(days, commits, strict=True)}
-    return len(set(days)), len(people)
+def _inside(instants: Sequence[datetime], span: Span) -> range:
+    """The places of those in an interval."""
+    return range(bisect_left(instants, span.begin), bisect_left(instants, span.end))
 
 
 def commit_rows(scope: Scope) -> Iterator[Row]:
-    return (Row(each.at, "commit", each.pk) for each in written(scope).within(scope.span))
+    commits = made(scope)
+    return (Row(at, "commit", pk) for at, pk in zip(commits.instants, commits.pks, strict=True))
 
 
 def commits_without_work_item(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
+    commits = made(scope)
     for span in spans:
-        commits = written(scope).within(span)
-        yield ratio(sum(not each.has_work_item for each in commits), len(commits))
+        places = _inside(commits.instants, span)
+        yield ratio(sum(commits.without_item[places.start : places.stop]), len(places))
 
 
 def rows_without_work_item(scope: Scope) -> Iterator[Row]:
-    found = written(scope).within(scope.span)
-    return (Row(each.at, "commit", each.pk, None, "work_item" if each.has_work_item else "") for each in found)
+    commits = made(scope)
+    for at, pk, has_none in zip(commits.instants, commits.pks, commits.without_item, strict=True):
+        yield Row(at, "commit", pk, float(has_none))
 
 
-def delivered(scope: Scope) -> Timeline[Delivered]:
+def delivered(scope: Scope) -> Delivered:
     return scope.once("delivered", _delivered)
 
 
-def _delivered(scope: Scope) -> Timeline[Delivered]:
+def _delivered(scope: Scope) -> Delivered:
     facts = ("released_at", "lead_seconds")
-    rows: Any = owned(scope).timed().values_list(*facts)
-    former: Any = formerly(scope).filter(in_baseline=False).values_list(*facts)
-    return Timeline(map(Delivered._make, chain(rows, former)))
+    found: list[Any] = list(owned(scope).timed().order_by("released_at").values_list(*facts))
+    if former := list(formerly(scope).filter(in_baseline=False).values_list(*facts)):
+        found = sorted([*found, *former])
+    return Delivered(*zip(*found, strict=True)) if found else Delivered((), ())
 
 
 def baseline(scope: Scope) -> list[datetime]:
@@ -179,35 +196,45 @@ class Backlog:
     """How many commits waited for their release at any instant, and since when the oldest."""
 
     def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-        self.left = [at for at, _pk in waiting(scope)]
+        self.end = scope.observed.end
+        self.left = [int(at.timestamp()) for at, _pk in waiting(scope)]
+        self.delivered = delivered(scope)
 
     def at(self, instant: datetime) -> Open:
         since, count = self.left[:1], len(self.left)
-        if instant < self.scope.observed.end:
-            gone = bisect_left(delivered(self.scope).instants, instant)
-            since += self._oldest[gone : gone + 1]
-            count = bisect_left(self._begun, instant) - gone
-        age = seconds_between(min(since), instant) if since else 0
+        if instant < self.end:
+            gone = bisect_left(self.delivered.instants, instant)
+            since = since + self._oldest[gone : gone + 1]
+            count = bisect_left(self._begun, instant.timestamp()) - gone
+        age = int(instant.timestamp()) - min(since) if since else 0
         return Open(max(count, 0), age if count > 0 and age > 0 else None)
 
     @cached_property
-    def _begun(self) -> list[datetime]:
-        return sorted([*self.left, *(fact.committed_at for fact in delivered(self.scope).facts)])
+    def _committed(self) -> list[int]:
+        facts = zip(self.delivered.instants, self.delivered.seconds, strict=True)
+        return [int(at.timestamp()) - seconds for at, seconds in facts]
 
     @cached_property
-    def _oldest(self) -> list[datetime]:
+    def _begun(self) -> list[int]:
+        return sorted([*self.left, *self._committed])
+
+    @cached_property
+    def _oldest(self) -> list[int]:
         """The oldest commit date from each delivery on to the last one."""
-        facts = reversed(delivered(self.scope).facts)
-        return list(accumulate((fact.committed_at for fact in facts), min))[::-1]
+        return list(accumulate(reversed(self._committed), min))[::-1]
 
 
 def change_lead_time(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    backlog = Backlog(scope)
+    backlog, facts = Backlog(scope), delivered(scope)
     for span in spans:
-        took = [fact.seconds for fact in delivered(scope).within(span)]
-        excluded = tally([*(BASELINE for at in baseline(scope) if at in span), *(SKEW for each in took if each < 0)])
-        yield durations([max(0, each) for each in took], excluded, waiting=backlog.at(scope.seen(span).end))
+        places = _inside(facts.instants, span)
+        took = sorted(facts.seconds[places.start : places.stop])
+        skewed = bisect_left(took, 0)
+        took[:skewed] = [0] * skewed
+        first = sum(at in span for at in baseline(scope))
+        excluded = {BASELINE: first} if first else {}
+        excluded |= {SKEW: skewed} if skewed else {}
+        yield durations(took, excluded, waiting=backlog.at(scope.seen(span).end))
 
 
 def lead_time_rows(scope: Scope) -> Iterator[Row]:
