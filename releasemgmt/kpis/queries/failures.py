@@ -86,11 +86,12 @@ def _names(each: Deployed, keys: set[int]) -> bool:
 
 def change_fail_rate(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
     found = failures(scope)
+    suspects = found.confirmed | found.suggested
     young = scope.as_of - OBSERVATION
     for span in spans:
         changes = _took_traffic(scope, span)
         failed = sum(_names(each, found.confirmed) for each in changes)
-        suspect = sum(_names(each, found.confirmed | found.suggested) for each in changes)
+        suspect = sum(_names(each, suspects) for each in changes)
         yield ratio(
             failed,
             len(changes),
