@@ -62,13 +62,13 @@ def irreversible_change_secured(plan: DeploymentPlan, *, now: datetime) -> list[
 
 
 def no_conflict(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
-    """Nothing else of the product is scheduled there for that time: another plan, or a change that collides."""
+    """Nothing else of the product has that time there: another plan, or a change that collides and has begun."""
     if plan.state == DeploymentPlan.State.DRAFT:
         return []
     return [
         Blocker(
             "schedule_conflict",
-            f"{each.record} is scheduled there from {moment(each.starts_at)} to {moment(each.ends_at)}.",
+            f"{each.record} has that environment from {moment(each.starts_at)} to {moment(each.ends_at)}.",
             (MANAGER, DEPLOYER),
             each.ends_at,
         )

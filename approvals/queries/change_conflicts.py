@@ -16,8 +16,6 @@ from releasemgmt.catalog.models import Environment
 from releasemgmt.releases.models import Release
 
 Kind = ChangeConflict.Kind
-#: Approved, and not carried out yet.
-UNDER_WAY = (ChangeRequest.State.SCHEDULED, ChangeRequest.State.IMPLEMENTATION)
 #: Changes that one is held against, for each kind; the earliest first.
 MOST = 100
 
@@ -92,15 +90,15 @@ def conflicts_with(changes: Iterable[ChangeRequest], *, user: User) -> list[Clas
 def changes_in_the_way(
     release: Release, environment: Environment, *, starts_at: datetime, ends_at: datetime
 ) -> list[ChangeRequest]:
-    """Changes that collide with one of a release's and are carried out there by themselves at that time.
+    """Changes that collide with one of a release's and are being carried out there, by themselves, until that time.
 
-    What rides with another release goes with that one's plan, so its approved interval is in nobody's way; nor is what
-    nobody has approved yet. At most two statements.
+    Intervals are wide, and who approved a change saw what it collides with; so one that has not begun is in nobody's
+    way, nor is one that rides with another release: it goes with that one's plan. At most two statements.
     """
     own = Q(change__releases=release) | Q(other__releases=release)
     found = ChangeConflict.objects.filter(own).exclude(kind=Kind.IMPLEMENTER).order_by()
     if not (known := {pk for pair in found.values_list("change", "other") for pk in pair if pk}):
         return []
-    rows = ChangeRequest.objects.filter(pk__in=known, state__in=UNDER_WAY, releases=None)
+    rows = ChangeRequest.objects.filter(pk__in=known, state=ChangeRequest.State.IMPLEMENTATION, releases=None)
     there = rows.filter(Q(environments=environment) | Q(environments=None)).overlapping(starts_at, ends_at)
     return list(there.distinct().order_by("planned_start", "pk"))

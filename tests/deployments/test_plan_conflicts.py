@@ -60,7 +60,7 @@ def test_two_plans_of_a_product_do_not_share_a_time(
         schedule(shop, second)
     (blocker,) = caught.value.blockers
     assert (blocker.code, blocker.next_open) == ("schedule_conflict", at(150))
-    assert f"{first} is scheduled there from 2026-03-02 10:00 UTC to 2026-03-02 11:30 UTC" in blocker.reason
+    assert f"{first} has that environment from 2026-03-02 10:00 UTC to 2026-03-02 11:30 UTC" in blocker.reason
 
 
 def test_another_product_or_environment_or_a_plan_that_is_over_is_in_nobodys_way(shop: Shop) -> None:
@@ -107,11 +107,11 @@ def test_readiness_names_what_is_scheduled_then_but_not_the_release_itself(shop:
 
 
 def change(shop: Shop, begin: int, end: int, **fields: Any) -> ChangeRequest:
-    """An approved change of the shop's api in production between these minutes."""
+    """A change of the shop's api in production, begun, with these minutes for its interval."""
     facts = {"title": "Resize", "components": [shop.product.components.get(key="api")], **fields}
     facts = {"environments": [shop.production], "planned_start": at(begin), "planned_end": at(end), **facts}
     made = create_change(product=shop.product, actor=shop.author, now=NOW, **facts)
-    ChangeRequest.objects.filter(pk=made.pk).update(state="scheduled")
+    ChangeRequest.objects.filter(pk=made.pk).update(state="implementation")
     return ChangeRequest.objects.get(pk=made.pk)
 
 
@@ -119,8 +119,8 @@ def change(shop: Shop, begin: int, end: int, **fields: Any) -> ChangeRequest:
     ("kind", "about", "collides"),
     [
         ("component", {}, True),
-        ("environment", {"state": "implementation"}, True),
-        ("environment", {"state": "authorization"}, False),
+        ("environment", {}, True),
+        ("environment", {"state": "scheduled"}, False),
         ("implementer", {}, False),
         ("component", {"planned_start": at(121)}, False),
         ("component", {"planned_end": at(60)}, False),
