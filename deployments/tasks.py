@@ -1,4 +1,4 @@
-"""The ticks of deployments: start what is due, end what is done, lay out the windows ahead."""
+"""The ticks of deployments: start what is due, call who does tasks, end what is done, lay out the windows ahead."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def start_due_plans() -> None:
 def finish_plans() -> None:
     """End the plans whose last task is done."""
     commands.finish_plans(timezone.now())
+
+
+@shared_task(soft_time_limit=40, time_limit=50)
+def call_webhooks() -> None:
+    """Call who does webhook tasks, batch by batch; its time limit is shorter than a lease."""
+    while commands.call_webhooks(now=timezone.now()):
+        pass
 
 
 @shared_task

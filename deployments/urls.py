@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
 from deployments.api.deployment import DeploymentViewSet
+from deployments.api.endpoints import EndpointViewSet
 from deployments.api.incident import IncidentViewSet
 from deployments.api.observations import ObservationView
 from deployments.api.outlook import MatrixView, OutlookView
@@ -12,11 +13,13 @@ from deployments.api.plan import PlanViewSet
 from deployments.api.preparation import PreparationView
 from deployments.api.schedule import ScheduleView
 from deployments.api.windows import StatusView, WindowViewSet
+from deployments.inbound import CallbackViewSet
 
 router = SimpleRouter()
 router.register("deployment-plans", PlanViewSet, basename="deployment-plan")
 router.register("deployments", DeploymentViewSet, basename="deployment")
 router.register("incidents", IncidentViewSet, basename="incident")
+router.register("webhook-endpoints", EndpointViewSet, basename="webhook-endpoint")
 router.register("windows", WindowViewSet, basename="window")
 router.register("window-overrides", OverrideViewSet, basename="window-override")
 router.register("line-stops", StopViewSet, basename="line-stop")
@@ -41,6 +44,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("releases/<str:number>/comparison/", OutlookView.as_view({"get": "comparison"}), name="release-comparison"),
     path("releases/<str:number>/readiness/", OutlookView.as_view({"get": "readiness"}), name="release-readiness"),
     path("schedule/", ScheduleView.as_view({"get": "list"}), name="schedule"),
+    path("webhook-endpoints/<int:pk>/callbacks/", CallbackViewSet.as_view({"post": "create"}), name="webhook-callback"),
     path("windows/status/", StatusView.as_view({"get": "status"}), name="windows-status"),
     *router.urls,
 ]

@@ -3,6 +3,7 @@
 import re
 import secrets
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -51,6 +52,11 @@ VARIABLES = (
     Variable("OIDC_CLIENT_SECRET", "Our secret at the provider."),
     Variable("OIDC_NAME", "What the button on the sign-in page calls the provider.", "Single sign-on"),
     Variable("OIDC_SCOPES", "What we ask the provider for; some want `groups` in it.", "openid profile email"),
+    Variable(
+        "WEBHOOK_NETWORKS",
+        "Networks beside the public addresses to which tasks of plans may be sent, and by plain HTTP too: "
+        "`10.20.0.0/16,fd00::/8`.",
+    ),
     Variable("EMAIL_URL", "`smtp://user:password@host:25`, `smtps://…`, or `console:`.", "console:"),
     Variable("EMAIL_FROM", "The sender of e-mail.", "Release management <releasemgmt@localhost>"),
     Variable(
@@ -101,6 +107,7 @@ class Environment:
     checkpoint_key: str
     checkpoint_file: Path | None
     step_up_after: int
+    webhook_networks: list[IPv4Network | IPv6Network]
     provider: Provider | None
 
 
@@ -129,8 +136,16 @@ def read() -> Environment:
         checkpoint_key=env.str("CHECKPOINT_KEY", ""),
         checkpoint_file=Path(file) if (file := env.str("CHECKPOINT_FILE", "")) else None,
         step_up_after=env.int("STEP_UP_AFTER", 15),
+        webhook_networks=_networks(env.list("WEBHOOK_NETWORKS", [])),
         provider=_provider(env),
     )
+
+
+def _networks(names: list[str]) -> list[IPv4Network | IPv6Network]:
+    try:
+        return [ip_network(name.strip()) for name in names if name.strip()]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"WEBHOOK_NETWORKS: {error}.") from error
 
 
 def _provider(env: Env) -> Provider | None:

@@ -21,6 +21,7 @@ EMBEDDED = ENV.embedded
 ALLOWED_HOSTS = ENV.allowed_hosts
 CSRF_TRUSTED_ORIGINS = ENV.csrf_trusted_origins
 PUBLIC_URL = ENV.public_url
+WEBHOOK_NETWORKS = ENV.webhook_networks
 
 INSTALLED_APPS = [
     "releasemgmt.portal",
@@ -170,14 +171,8 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.https and E
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [SELF],
-        "img-src": [SELF, "data:"],
-        "object-src": [NONE],
-        "base-uri": [NONE],
-        "form-action": [SELF],
-        "frame-ancestors": [NONE],
-    }
+    "DIRECTIVES": {"default-src": [SELF], "img-src": [SELF, "data:"], "form-action": [SELF]}
+    | dict.fromkeys(("object-src", "base-uri", "frame-ancestors"), [NONE])
 }
 
 # --- pages -----------------------------------------------------------------------------------------------------------
@@ -248,6 +243,7 @@ SPECTACULAR_SETTINGS = {
         "IncidentSeverity": [(name, name.capitalize()) for name in ("critical", "major", "minor")],
         "DefectSeverity": [(n, n.capitalize()) for n in ("blocker", "critical", "major", "minor", "trivial")],
         "PreparationKind": "deployments.models.PreparationKind.choices",
+        "CallbackStatus": [(name, name.capitalize()) for name in ("succeeded", "failed")],
         "Tier": "releasemgmt.catalog.models.Tier.choices",
     },
 }
@@ -284,6 +280,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         ("deliver", "releasemgmt.notifications.tasks.deliver", 1.0),
         ("start due plans", "deployments.tasks.start_due_plans", 1.0),
         ("finish plans", "deployments.tasks.finish_plans", 1.0),
+        ("call webhooks", "deployments.tasks.call_webhooks", 1.0),
         ("advance", "releasemgmt.releases.tasks.advance", 1.0),
         ("lay out windows", "deployments.tasks.lay_out_windows", 60.0),
         ("withdraw rounds", "approvals.tasks.withdraw_rounds", 60.0),

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from deployments import commands
 from deployments.api.fields import ReleaseFilter
 from deployments.api.preparation import PreparationActions
-from deployments.models import DeploymentPlan, DeploymentTask
+from deployments.models import DeploymentPlan, DeploymentTask, WebhookCall
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Scope, Team, User
 from releasemgmt.accounts.queries import colleagues
@@ -43,6 +43,7 @@ class TaskBody(StrictSerializer):
 
     title = serializers.CharField(max_length=200)
     kind = serializers.ChoiceField(DeploymentTask.Kind.choices, required=False)
+    endpoint = serializers.CharField(max_length=40, required=False, allow_blank=True)
     purpose = serializers.ChoiceField(DeploymentTask.Purpose.choices, required=False)
     assignee = AssigneeField(required=False, allow_null=True)
     estimate_minutes = serializers.IntegerField(min_value=0, max_value=MAX_MINUTES, required=False, allow_null=True)
@@ -89,12 +90,27 @@ class HandOverBody(StrictSerializer):
     note = serializers.CharField(max_length=5_000)
 
 
+class CallAnswer(serializers.Serializer[Any]):
+    """What became of the last time that a task's endpoint was called."""
+
+    state = serializers.ChoiceField(WebhookCall.State.choices)
+    fencing_token = serializers.IntegerField()
+    sends = serializers.IntegerField()
+    next_attempt_at = InstantField()
+    accepted_at = InstantField()
+    due_at = InstantField()
+    ended_at = InstantField()
+    error = serializers.CharField()
+
+
 class TaskAnswer(serializers.Serializer[Any]):
     """A task and how far it is."""
 
     id = serializers.IntegerField()
     title = serializers.CharField()
     kind = serializers.CharField()
+    endpoint = serializers.CharField(source="endpoint.key", default=None)
+    call = serializers.SerializerMethodField()
     purpose = serializers.CharField()
     assignee = serializers.CharField(source="assignee.number", default=None)
     estimate_minutes = serializers.IntegerField()
@@ -106,6 +122,11 @@ class TaskAnswer(serializers.Serializer[Any]):
     started_at = InstantField()
     finished_at = InstantField()
     finished_by = serializers.CharField(source="finished_by.username", default=None)
+
+    @extend_schema_field(CallAnswer(allow_null=True))
+    def get_call(self, task: DeploymentTask) -> Any:
+        calls = task.calls.all()
+        return CallAnswer(calls[0]).data if calls else None
 
     def get_depends_on(self, task: DeploymentTask) -> list[int]:
         return sorted(other.position for other in task.depends_on.all())
@@ -174,8 +195,8 @@ class PlanViewSet(PreparationActions, StatefulViewSet):
         rows = rows.select_related("release__product", "environment", "created_by")
         if self.action == "list":
             return rows
-        tasks = DeploymentTask.objects.select_related("assigned_user", "assigned_team", "finished_by")
-        return rows.prefetch_related(Prefetch("tasks", tasks.prefetch_related("depends_on")))
+        tasks = DeploymentTask.objects.select_related("assigned_user", "assigned_team", "endpoint", "finished_by")
+        return rows.prefetch_related(Prefetch("tasks", tasks.prefetch_related("depends_on", "calls")))
 
     @extend_schema(request=PlanCreate, responses={201: PlanDetail})
     def create(self, request: Request) -> Response:

@@ -1,6 +1,8 @@
 """What can be done with plans, their tasks and deployments, one noun a file."""
 
 from deployments.commands.backouts import back_out
+from deployments.commands.calls import call_webhooks, report_call
+from deployments.commands.endpoints import create_endpoint, edit_endpoint, renew_secret
 from deployments.commands.incidents import correct_incident, record_incident, report_incident, withdraw_incident
 from deployments.commands.observations import observe
 from deployments.commands.overrides import (
@@ -37,9 +39,12 @@ __all__ = [
     "ask_for",
     "correct_incident",
     "back_out",
+    "call_webhooks",
+    "create_endpoint",
     "create_plan",
     "create_window",
     "decline_override",
+    "edit_endpoint",
     "edit_override",
     "edit_plan",
     "edit_window",
@@ -53,6 +58,8 @@ __all__ = [
     "observe",
     "preview_window",
     "record_incident",
+    "renew_secret",
+    "report_call",
     "report_deployment",
     "report_incident",
     "request_override",

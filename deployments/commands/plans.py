@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from deployments.models import DeploymentPlan, DeploymentTask
+from deployments.models import DeploymentPlan, DeploymentTask, WebhookEndpoint
 from deployments.policies import dependency_errors
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Team, User
@@ -24,10 +24,11 @@ LISTS = {False: "tasks", True: "backout_tasks"}
 
 @dataclass(frozen=True)
 class TaskDraft:
-    """A task as it is written down; `depends_on` are indexes in its own list."""
+    """A task as it is written down; `depends_on` are indexes in its own list, `endpoint` is the key of who does it."""
 
     title: str
     kind: str = DeploymentTask.Kind.MANUAL
+    endpoint: str = ""
     purpose: str = DeploymentTask.Purpose.DEPLOY
     assignee: User | Team | None = None
     estimate_minutes: int | None = None
@@ -111,11 +112,12 @@ def schedule(plan: DeploymentPlan, *, actor: User, now: datetime) -> DeploymentP
 
 def drafts_of(plan: DeploymentPlan, *, is_backout: bool) -> list[TaskDraft]:
     """A list of the plan's tasks as they were written down."""
-    tasks = plan.tasks.filter(is_backout=is_backout).select_related("assigned_user", "assigned_team")
+    tasks = plan.tasks.filter(is_backout=is_backout).select_related("assigned_user", "assigned_team", "endpoint")
     return [
         TaskDraft(
             title=task.title,
             kind=task.kind,
+            endpoint=task.endpoint.key if task.endpoint else "",
             purpose=task.purpose,
             assignee=task.assignee,
             estimate_minutes=task.estimate_minutes,
@@ -132,6 +134,7 @@ def _check_times(planned_start: datetime, latest_start: datetime) -> None:
 
 def _check(plan: DeploymentPlan, lists: Mapping[bool, Sequence[TaskDraft]]) -> None:
     errors = {}
+    endpoints = _endpoints(plan, lists)
     for is_backout, drafts in lists.items():
         name = LISTS[is_backout]
         for index, reason in dependency_errors([draft.depends_on for draft in drafts]).items():
@@ -139,10 +142,30 @@ def _check(plan: DeploymentPlan, lists: Mapping[bool, Sequence[TaskDraft]]) -> N
         for index, draft in enumerate(drafts):
             if isinstance(draft.assignee, User) and not _can_work(draft.assignee, plan):
                 errors[f"{name}.{index}.assignee"] = f"{draft.assignee} does not see {plan.release.product}."
+            if reason := _endpoint_error(draft, plan, endpoints):
+                errors[f"{name}.{index}.endpoint"] = reason
             if not draft.title.strip():
                 errors[f"{name}.{index}.title"] = "Say what is to be done."
     if errors:
         raise Invalid(errors)
+
+
+def _endpoints(plan: DeploymentPlan, lists: Mapping[bool, Sequence[TaskDraft]]) -> dict[str, WebhookEndpoint]:
+    """The product's endpoints that the drafts name, by key."""
+    named = {draft.endpoint for drafts in lists.values() for draft in drafts if draft.endpoint}
+    rows = plan.release.product.webhook_endpoints.active().filter(key__in=named) if named else ()
+    return {endpoint.key: endpoint for endpoint in rows}
+
+
+def _endpoint_error(draft: TaskDraft, plan: DeploymentPlan, endpoints: Mapping[str, WebhookEndpoint]) -> str:
+    by_webhook = draft.kind == DeploymentTask.Kind.WEBHOOK
+    if by_webhook and not draft.endpoint:
+        return "Say which endpoint does it."
+    if draft.endpoint and not by_webhook:
+        return "Only a webhook task is done by an endpoint."
+    if draft.endpoint and draft.endpoint not in endpoints:
+        return f"{plan.release.product} has no active endpoint {draft.endpoint}."
+    return ""
 
 
 def _can_work(user: User, plan: DeploymentPlan) -> bool:
@@ -150,8 +173,9 @@ def _can_work(user: User, plan: DeploymentPlan) -> bool:
 
 
 def _write(plan: DeploymentPlan, lists: Mapping[bool, Sequence[TaskDraft]]) -> None:
+    endpoints = _endpoints(plan, lists)
     rows = DeploymentTask.objects.bulk_create(
-        _task(plan, draft, is_backout=is_backout, position=position)
+        _task(plan, draft, is_backout=is_backout, position=position, endpoint=endpoints.get(draft.endpoint))
         for is_backout, drafts in lists.items()
         for position, draft in enumerate(drafts)
     )
@@ -164,13 +188,16 @@ def _write(plan: DeploymentPlan, lists: Mapping[bool, Sequence[TaskDraft]]) -> N
     )
 
 
-def _task(plan: DeploymentPlan, draft: TaskDraft, *, is_backout: bool, position: int) -> DeploymentTask:
+def _task(
+    plan: DeploymentPlan, draft: TaskDraft, *, is_backout: bool, position: int, endpoint: WebhookEndpoint | None
+) -> DeploymentTask:
     return DeploymentTask(
         plan=plan,
         is_backout=is_backout,
         position=position,
         title=draft.title.strip(),
         kind=draft.kind,
+        endpoint=endpoint,
         purpose=draft.purpose,
         assigned_user=draft.assignee if isinstance(draft.assignee, User) else None,
         assigned_team=draft.assignee if isinstance(draft.assignee, Team) else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 
 from deployments.models import DeploymentPlan, DeploymentTask
 from deployments.queries import who_can_work_on
@@ -28,7 +28,13 @@ ARROWS = {
 
 
 def finish_task(
-    task: DeploymentTask, *, actor: User, now: datetime, evidence: str = "", reason: str = ""
+    task: DeploymentTask,
+    *,
+    actor: User,
+    now: datetime,
+    evidence: str = "",
+    reason: str = "",
+    on_behalf_of: User | None = None,
 ) -> DeploymentTask:
     """Tick a task; it is the turn of those that waited for it. After the last one the system ends the plan."""
     with command():
@@ -38,12 +44,19 @@ def finish_task(
         task.end(State.DONE, by=actor, now=now, evidence=evidence, reason=reason)
         task.save()
         begin_tasks(task.plan, now=now)
-        record(task.plan, "deployments.task.done", actor=actor, data=_facts(task), revise=True)
+        facts = _facts(task)
+        record(task.plan, "deployments.task.done", actor=actor, on_behalf_of=on_behalf_of, data=facts, revise=True)
         return task
 
 
 def fail_task(
-    task: DeploymentTask, *, actor: User, now: datetime, evidence: str = "", reason: str = ""
+    task: DeploymentTask,
+    *,
+    actor: User,
+    now: datetime,
+    evidence: str = "",
+    reason: str = "",
+    on_behalf_of: User | None = None,
 ) -> DeploymentTask:
     """Say that a task went wrong; it waits for a decision: retry it, skip it, fail the plan or back it out."""
     with command():
@@ -52,7 +65,8 @@ def fail_task(
             return task
         task.end(State.FAILED, by=actor, now=now, evidence=evidence, reason=reason)
         task.save()
-        record(task.plan, "deployments.task.fail", actor=actor, data=_facts(task), revise=True)
+        facts = _facts(task)
+        record(task.plan, "deployments.task.fail", actor=actor, on_behalf_of=on_behalf_of, data=facts, revise=True)
         return task
 
 
@@ -134,7 +148,8 @@ def begin_tasks(plan: DeploymentPlan, *, now: datetime) -> None:
     ahead = WAITING.objects.filter(from_deploymenttask=OuterRef("pk"))
     ahead = ahead.exclude(to_deploymenttask__state__in=DeploymentTask.BEHIND)
     pending = plan.tasks.filter(~Exists(ahead), is_backout=plan.goes_back, state=State.PENDING)
-    pending.update(state=State.IN_PROGRESS, started_at=now, finished_at=None, finished_by=None)
+    turn = F("fencing_token") + 1
+    pending.update(state=State.IN_PROGRESS, started_at=now, finished_at=None, finished_by=None, fencing_token=turn)
 
 
 def put_back_tasks(plan: DeploymentPlan) -> None:
@@ -177,7 +192,12 @@ def _fresh(task: DeploymentTask, plan: DeploymentPlan) -> DeploymentTask:
 
 
 def may_work_on(task: DeploymentTask, actor: User) -> bool:
-    """Whether the task is the actor's, who is more than an auditor or administrator there; or the actor may deploy."""
+    """Whether the task is the actor's, who is more than an auditor or administrator there; or the actor may deploy.
+
+    The system ends what webhooks do.
+    """
+    if actor.kind == User.Kind.SYSTEM:
+        return task.kind == DeploymentTask.Kind.WEBHOOK
     return roles.deploy(actor, task.plan) or (task.is_of(actor) and roles.team_members(actor, task.plan))
 
 

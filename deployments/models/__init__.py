@@ -1,6 +1,8 @@
 """The nouns of a deployment, one a file."""
 
+from deployments.models.call import WebhookCall
 from deployments.models.deployment import DeployedBuild, Deployment, UnregisteredDigest
+from deployments.models.endpoint import WebhookEndpoint
 from deployments.models.incident import Incident, IncidentFacts, IncidentRevision
 from deployments.models.observation import Observation
 from deployments.models.override import LineStop, Resumption, WindowOverride
@@ -27,6 +29,8 @@ __all__ = [
     "Resumption",
     "UnregisteredDigest",
     "Verification",
+    "WebhookCall",
+    "WebhookEndpoint",
     "Window",
     "WindowOverride",
 ]

@@ -8,8 +8,19 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from deployments.models.endpoint import WebhookEndpoint
 from deployments.models.plan import DeploymentPlan
 from releasemgmt.accounts.models import Team, User
+
+
+class TaskQuerySet(models.QuerySet["DeploymentTask"]):
+    """Tasks, filtered in the domain's words."""
+
+    def on_turn(self) -> TaskQuerySet:
+        """Those that are being done: the plan is on its way, or on the way back where they belong to that."""
+        forward, back = Q(plan__state="in_progress"), Q(plan__state="backing_out")
+        running = Q(forward, is_backout=False) | Q(back, is_backout=True)
+        return self.filter(running, state=DeploymentTask.State.IN_PROGRESS)
 
 
 class DeploymentTask(models.Model):
@@ -17,6 +28,7 @@ class DeploymentTask(models.Model):
 
     class Kind(models.TextChoices):
         MANUAL = "manual", "By hand"
+        WEBHOOK = "webhook", "By webhook"
 
     class Purpose(models.TextChoices):
         PREPARE = "prepare", "Prepare"
@@ -44,6 +56,8 @@ class DeploymentTask(models.Model):
     title = models.CharField(max_length=200)
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.MANUAL)
     purpose = models.CharField(max_length=20, choices=Purpose.choices, default=Purpose.DEPLOY)
+    #: Who is called to do a webhook task.
+    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.PROTECT, null=True, blank=True, related_name="tasks")
     assigned_user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="deployment_tasks"
     )
@@ -54,6 +68,8 @@ class DeploymentTask(models.Model):
     depends_on = models.ManyToManyField("self", symmetrical=False, related_name="dependants", blank=True)
     state = models.CharField(max_length=12, choices=State.choices, default=State.PENDING)
     attempt = models.PositiveSmallIntegerField(default=1)
+    #: Rises whenever it becomes the task's turn, and never falls: what was called in an earlier turn is refused by it.
+    fencing_token = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     evidence = models.TextField(blank=True)
     reason = models.TextField(blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -62,15 +78,24 @@ class DeploymentTask(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
 
+    objects = TaskQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["plan", "is_backout", "position"], name="task_has_its_place"),
+            models.CheckConstraint(
+                condition=Q(kind="webhook", endpoint__isnull=False) | (~Q(kind="webhook") & Q(endpoint=None)),
+                name="task_has_an_endpoint_iff_by_webhook",
+            ),
             models.CheckConstraint(
                 condition=Q(assigned_user=None) | Q(assigned_team=None), name="task_has_one_assignee"
             ),
             models.CheckConstraint(
                 condition=~Q(state__in=["failed", "skipped"]) | ~Q(reason=""), name="task_failed_or_skipped_says_why"
             ),
+        ]
+        indexes = [
+            models.Index(fields=["plan"], condition=Q(kind="webhook", state="in_progress"), name="task_webhook_on_turn")
         ]
         ordering = ["plan", "is_backout", "position"]
 
@@ -107,6 +132,7 @@ class DeploymentTask(models.Model):
     def begin(self, *, now: datetime) -> None:
         """It is the assignee's turn."""
         self.state, self.started_at = self.State.IN_PROGRESS, now
+        self.fencing_token += 1
         self.finished_at, self.finished_by = None, None
 
     def end(self, state: str, *, by: User, now: datetime, evidence: str = "", reason: str = "") -> None:

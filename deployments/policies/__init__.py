@@ -3,6 +3,7 @@
 from deployments.policies.incidents import SUSPECTED_FOR, incident_errors
 from deployments.policies.preparation import bound_to, come_after, differing, item_errors
 from deployments.policies.tasks import dependency_errors
+from deployments.policies.webhooks import may_reach, url_error
 from deployments.policies.windows import RESUME_QUORUM, Span, Verdict, moment, overlap_with_itself, verdict
 
 __all__ = [
@@ -18,5 +19,7 @@ __all__ = [
     "item_errors",
     "moment",
     "overlap_with_itself",
+    "may_reach",
+    "url_error",
     "verdict",
 ]

@@ -50,10 +50,18 @@ def scheduled_by(plan: DeploymentPlan) -> User | None:
     return event.actor if event else None
 
 
+def started_by(plan: DeploymentPlan) -> User | None:
+    """Who began, or let begin, what is going on: the one on whose behalf the system ends what webhooks do."""
+    kinds = ("deployments.deploymentplan.start", "deployments.deploymentplan.back_out", "deployments.task.retry")
+    event = timeline(plan).filter(kind__in=kinds).first()
+    return (event.on_behalf_of or event.actor) if event else None
+
+
 def ticked_last_by(plan: DeploymentPlan) -> User | None:
     """Who ended the last task: the one on whose behalf the system ends the plan."""
     last = plan.tasks.exclude(finished_by=None).select_related("finished_by").order_by("-finished_at", "-pk").first()
-    return last.finished_by if last else None
+    by = last.finished_by if last else None
+    return started_by(plan) if by and by.kind == User.Kind.SYSTEM else by
 
 
 def who_can_work_on(plan: DeploymentPlan) -> QuerySet[User, Any]:
@@ -117,8 +125,8 @@ def planners(event: Event) -> QuerySet[User, Any]:
 
 def whose_turn_it_is(event: Event) -> QuerySet[User, Any]:
     """Those who can work on the tasks that a start, or a task that is behind, let begin."""
-    plan = _plan_of(event)
-    tasks = plan.tasks.filter(is_backout=plan.goes_back, state=DeploymentTask.State.IN_PROGRESS)
+    plan, by_hand = _plan_of(event), DeploymentTask.Kind.MANUAL
+    tasks = plan.tasks.filter(is_backout=plan.goes_back, kind=by_hand, state=DeploymentTask.State.IN_PROGRESS)
     if "task" in event.data:
         tasks = tasks.filter(depends_on=event.data["task"])
     people = Q(deployment_tasks__in=tasks) | Q(role_assignments__team__deployment_tasks__in=tasks)

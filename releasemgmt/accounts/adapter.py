@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,13 +12,11 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.totp.internal.auth import generate_totp_secret
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
-from cryptography.fernet import Fernet, InvalidToken
 from django.contrib import messages
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 
 from releasemgmt.accounts import commands
 from releasemgmt.accounts.authentication import PROVED_AT, is_fresh
@@ -27,6 +24,7 @@ from releasemgmt.accounts.commands import Identity
 from releasemgmt.accounts.models import User
 from releasemgmt.workflow.commands import command, lock, record
 from releasemgmt.workflow.errors import NotPermitted, Refused
+from releasemgmt.workflow.sealing import Unreadable, seal, unseal
 
 #: What allauth tells of a second factor → kind of event.
 SECOND_FACTOR = {
@@ -34,6 +32,8 @@ SECOND_FACTOR = {
     "mfa/email/totp_deactivated": "accounts.user.remove_second_factor",
     "mfa/email/recovery_codes_generated": "accounts.user.renew_recovery_codes",
 }
+#: What the secrets of second factors are sealed for.
+SECOND = "second_factor"
 #: In the session of a person who has just asked to link their account at the provider.
 LINKING = "accounts.linking"
 
@@ -89,17 +89,13 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth c
         return user.username
 
     def encrypt(self, text: str) -> str:
-        return self._cipher().encrypt(text.encode()).decode()
+        return seal(text, purpose=SECOND)
 
     def decrypt(self, encrypted_text: str) -> str:
         try:
-            return self._cipher().decrypt(encrypted_text.encode()).decode()
-        except InvalidToken:
+            return unseal(encrypted_text, purpose=SECOND)
+        except Unreadable:
             return str(generate_totp_secret())  # the installation's key is another one now: no code fits any more
-
-    def _cipher(self) -> Fernet:
-        key = salted_hmac("releasemgmt.second_factor", "", algorithm="sha256").digest()
-        return Fernet(urlsafe_b64encode(key))
 
 
 class ProviderAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth carries no types

@@ -165,7 +165,7 @@ def _rows(release: Release, plans: Iterable[DeploymentPlan]) -> dict[str, list[A
     """The rows that hang on the release, by section; each section is one statement, and one for its members."""
     builds = list(release.builds.select_related("component").order_by("pk"))
     runs = TestRun.objects.filter(builds__in=builds).distinct().select_related("environment")
-    tasks = DeploymentTask.objects.filter(plan__in=plans).prefetch_related("depends_on")
+    tasks = DeploymentTask.objects.filter(plan__in=plans).select_related("endpoint").prefetch_related("depends_on")
     of_it = Q(release=release) | Q(plan__release=release)  # a rollback brings back another one
     deployments = Deployment.objects.filter(of_it).select_related("environment", "release")
     exposures = Exposure.objects.filter(release=release).select_related("environment")

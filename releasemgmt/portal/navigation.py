@@ -69,6 +69,7 @@ NAVIGATION = [
             link("Environments", "dns", "catalog_environment_changelist"),
             link("Release models", "rule", "catalog_releasemodel_changelist"),
             link("Change models", "assignment_turned_in", "approvals_changemodel_changelist"),
+            link("Webhook endpoints", "webhook", "deployments_webhookendpoint_changelist"),
             link("Approval policies", "gavel", "approvals_approvalpolicy_changelist"),
         ],
     },

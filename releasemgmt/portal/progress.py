@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deployments.commands.tasks import may_work_on
-from deployments.models import DeploymentPlan, DeploymentTask
+from deployments.models import DeploymentPlan, DeploymentTask, WebhookCall
 from releasemgmt.accounts.models import User
 
 State = DeploymentTask.State
@@ -28,6 +28,8 @@ class Step:
     is_mine: bool
     #: Whether the person may hand it over.
     can_hand_over: bool
+    #: What became of the last time that its endpoint was called.
+    call: WebhookCall | None
 
     @property
     def number(self) -> int:
@@ -57,9 +59,9 @@ class Way:
 
 
 def ways(plan: DeploymentPlan, *, user: User, now: datetime) -> list[Way]:
-    """The way there and the way back, the one that matters now first. Two statements beside those about roles."""
-    rows = plan.tasks.select_related("assigned_user", "assigned_team", "finished_by").prefetch_related("depends_on")
-    tasks = list(rows.order_by("is_backout", "position"))
+    """The way there and the way back, the one that matters now first. Three statements beside those about roles."""
+    rows = plan.tasks.select_related("assigned_user", "assigned_team", "endpoint", "finished_by")
+    tasks = list(rows.prefetch_related("depends_on", "calls").order_by("is_backout", "position"))
     back_first = plan.state in (DeploymentPlan.State.BACKING_OUT, DeploymentPlan.State.ROLLED_BACK)
     return [
         _way(plan, [task for task in tasks if task.is_backout == is_back], is_back=is_back, user=user, now=now)
@@ -85,6 +87,7 @@ def _step(plan: DeploymentPlan, task: DeploymentTask, active: bool, *, user: Use
         is_late=bool(took and task.estimate_minutes and took > timedelta(minutes=task.estimate_minutes)),
         is_mine=mine and active,
         can_hand_over=mine and not task.is_over,
+        call=next(iter(task.calls.all()), None),
     )
 
 

@@ -105,6 +105,7 @@ SENTENCES: Mapping[str, str] = {
     "catalog.product_document.write": "wrote the {document} that releases inherit",
     "catalog.releasemodel.create": "made version {version} of the model",
     "catalog.releasemodel.edit": "edited the model",
+    "deployments.call.accept": "called {endpoint}, which does “{title}”",
     "deployments.deployment.end": "ended a deployment to {environment}: {status}",
     "deployments.deployment.report": "reported a {kind} to {environment}: {status}",
     "deployments.deploymentplan.back_out": "began to back it out: the environment gets back what ran there before",
@@ -131,6 +132,9 @@ SENTENCES: Mapping[str, str] = {
     "deployments.incident.record": "imported what was known of it at {recorded_at}",
     "deployments.incident.restore": "said that it is over since {restored_at}",
     "deployments.incident.withdraw": "said that it was recorded in error",
+    "deployments.endpoint.create": "added the endpoint {endpoint}, {url}",
+    "deployments.endpoint.edit": "edited the endpoint {endpoint}",
+    "deployments.endpoint.renew_secret": "gave the endpoint {endpoint} another secret",
     "deployments.line.agree": "agreed that the line goes on for {scope}: {agreed} of {needed}",
     "deployments.line.resume": "agreed too, and the line goes on for {scope}",
     "deployments.line.stop": "stopped the line for {scope}",
@@ -193,8 +197,8 @@ SENTENCES: Mapping[str, str] = {
 
 #: Facts for machines and auditors: they stand on the event's own page.
 FOR_THE_RECORD = {
-    "attempt", "blockers", "bootstrap", "builds", "builds_of", "changes", "channel", "code", "deployment", "digest",
-    "errors", "external_id", "is_backout", "meeting", "minutes", "remediates", "report", "request", "round",
+    "attempt", "blockers", "bootstrap", "builds", "builds_of", "call", "changes", "channel", "code", "deployment",
+    "digest", "errors", "external_id", "is_backout", "meeting", "minutes", "remediates", "report", "request", "round",
     "skipped", "stages", "subject", "task", "unauthorised", "vote", "when",
 }  # fmt: skip
 

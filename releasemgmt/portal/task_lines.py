@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,7 +14,8 @@ from releasemgmt.accounts.models import Team, User
 
 HOW = (
     "One task a line; it waits for the line above it, or begins with + and goes on at the same time. At the end, where "
-    "it helps: [verify] what it is for, @name or @team, (10 min), (after 1, 3) or (after nothing)."
+    "it helps: [verify] what it is for, @name or @team, (10 min), (after 1, 3) or (after nothing), -> the endpoint "
+    "that does it."
 )
 EXAMPLE = """\
 Stop the workers
@@ -27,6 +27,7 @@ MOST, LONGEST = 200, 200
 #: What may stand at the end of a line, in any order.
 ENDS = re.compile(
     rf"\s+(?:\[(?P<purpose>{'|'.join(DeploymentTask.Purpose.values)})\]|@(?P<who>[\w.@+-]+)"
+    r"|-> ?(?P<endpoint>[a-z0-9][a-z0-9-]{0,39})"
     r"|\((?P<minutes>\d{1,6}) min\)|\(after (?P<after>nothing|\d{1,3}(?:, ?\d{1,3})*)\))$"
 )
 Find = Callable[[str], User | Team | None]
@@ -44,11 +45,8 @@ class _Order:
         self.before = depends_on
 
 
-def read(text: str, *, find: Find, there: Mapping[str, TaskDraft]) -> list[TaskDraft]:
-    """The lines as tasks; `there` are those that the plan has, by title: what lines can't say of them stays.
-
-    Raises ValidationError, naming the lines.
-    """
+def read(text: str, *, find: Find) -> list[TaskDraft]:
+    """The lines as tasks; raises ValidationError, naming the lines."""
     drafts: list[TaskDraft] = []
     errors: list[str] = []
     order = _Order()
@@ -60,8 +58,10 @@ def read(text: str, *, find: Find, there: Mapping[str, TaskDraft]) -> list[TaskD
         who = find(said["who"]) if "who" in said else None
         errors += _wrong(index, title, said, who)
         drafts.append(
-            replace(
-                there.get(title, TaskDraft(title)),
+            TaskDraft(
+                title,
+                kind=DeploymentTask.Kind.WEBHOOK if "endpoint" in said else DeploymentTask.Kind.MANUAL,
+                endpoint=said.get("endpoint", ""),
                 purpose=said.get("purpose", DeploymentTask.Purpose.DEPLOY),
                 assignee=who,
                 estimate_minutes=int(said["minutes"]) if "minutes" in said else None,
@@ -86,6 +86,7 @@ def write(drafts: Sequence[TaskDraft]) -> str:
         order.put(index, after, is_together=is_together)
         ends = [
             f"[{draft.purpose}]" if draft.purpose != DeploymentTask.Purpose.DEPLOY else "",
+            f"-> {draft.endpoint}" if draft.endpoint else "",
             f"@{draft.assignee.number}" if draft.assignee else "",
             f"({draft.estimate_minutes} min)" if draft.estimate_minutes is not None else "",
             f"(after {', '.join(str(other + 1) for other in after) or 'nothing'})" if says_after else "",

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from approvals.shipped import QUESTIONS
-from tests.access.world import Side
+from tests.access.world import SECRET, Side
 
 #: Roles, as §7 of the domain lists them.
 ALL = {
@@ -125,6 +125,11 @@ def incident(side: Side) -> dict[str, Any]:
     return {**where, "title": "New", "kind": "down", "started_at": "2026-03-01T10:00:00Z"}
 
 
+def endpoint(side: Side) -> dict[str, Any]:
+    there = {"key": "new", "url": "https://new.test/hook"}
+    return {"product": side.product.key, **there, "secret": SECRET}
+
+
 def board(side: Side) -> dict[str, Any]:
     chair = side.people["cab_chair"].username
     return {"key": "new-board", "name": "New", "team": side.team.key, "chair": chair, "start_time": "10:00"}
@@ -209,6 +214,9 @@ API: dict[str, Write] = {
     "POST deployments/": Write(DEPLOY, deployment, stranger=400),
     "POST deployments/<pk>/transitions/<end>/": Write(DEPLOY, ok=[409], scopes=["deploy"]),  # it has ended
     "POST environments/<number>/observations/": Write(DEPLOY, observation, stranger=400),
+    "POST webhook-endpoints/": Write(ADMINISTRATE, endpoint, stranger=400),
+    "PATCH webhook-endpoints/<pk>/": Write(ADMINISTRATE, lambda _: {"is_active": False}),
+    "POST webhook-endpoints/<pk>/secret/": Write(ADMINISTRATE, lambda _: {"secret": SECRET}),
     "POST windows/": Write(STOP, freeze, stranger=400),
     "PATCH windows/<number>/": Write(CHAIR, lambda _: {"name": "Renamed"}),
     "POST incidents/": Write(EDIT, incident, stranger=400),

@@ -24,6 +24,7 @@ from tests.access.world import Side
 
 Fields = Callable[[Side], Mapping[str, Any]]
 EVERYBODY = ALL | {""}
+HOOK = {"url": "https://new.test/hook", "time_limit_minutes": 9}
 
 
 @dataclass(frozen=True)
@@ -206,18 +207,14 @@ PAGES: dict[str, Page] = {
     "accounts/user/<pk>/change/second-factor/": button(ADMINISTRATE, of_a_team=False),
     "accounts/rolerequest/": listed(),
     "accounts/groupmapping/": listed(),
-    "accounts/groupmapping/add/": add(
-        ADMINISTRATE, lambda _: {"group": "new", "role": "deployer"}, of_a_team=False
-    ),
+    "accounts/groupmapping/add/": add(ADMINISTRATE, lambda _: {"group": "new", "role": "deployer"}, of_a_team=False),
     "accounts/groupmapping/<object_id>/change/": Page(),
     "accounts/groupmapping/<pk>/change/answer/<answer>/": button(ADMINISTRATE, of_a_team=False),
     "accounts/groupmapping/<pk>/change/comment/": COMMENT,
     "approvals/approvalpolicy/": listed(),
     "approvals/approvalpolicy/add/": add(ADMINISTRATE, new_policy, of_a_team=False),
     "approvals/approvalpolicy/<object_id>/change/": listed(),
-    "approvals/approvalpolicy/<pk>/change/revise/": form(
-        ADMINISTRATE, revised_policy, is_ours=False, of_a_team=False
-    ),
+    "approvals/approvalpolicy/<pk>/change/revise/": form(ADMINISTRATE, revised_policy, is_ours=False, of_a_team=False),
     # It was agreed to already.
     "approvals/approvalpolicy/<pk>/change/answer/<answer>/": button(
         ADMINISTRATE, is_ours=False, of_a_team=False, ok="shown"
@@ -297,9 +294,7 @@ PAGES: dict[str, Page] = {
     ),
     "catalog/releasemodel/<object_id>/change/": listed(),
     "catalog/releasemodel/<pk>/change/comment/": OPEN_COMMENT,
-    "catalog/releasemodel/<pk>/change/round/": button(
-        MANAGE | ADMINISTRATE, is_ours=False, anywhere=True, ok="shown"
-    ),
+    "catalog/releasemodel/<pk>/change/round/": button(MANAGE | ADMINISTRATE, is_ours=False, anywhere=True, ok="shown"),
     "catalog/releasemodel/<pk>/change/end/": open_form(
         MANAGE | ADMINISTRATE, lambda _: {"reason": "Too much trouble."}, is_ours=False, anywhere=True
     ),
@@ -337,6 +332,11 @@ PAGES: dict[str, Page] = {
         ADMINISTRATE, lambda _: {"row": f"1,{'1' * 40},,ann,2024-03-01,2024-03-01T10:00:00Z,0,0"}, ok="400"
     ),
     "deployments/quarantinedrow/<pk>/change/dismiss/": form(ADMINISTRATE, lambda _: {"reason": "Because."}),
+    "deployments/webhookendpoint/": listed(),
+    "deployments/webhookendpoint/add/": add(ADMINISTRATE, lambda our: HOOK | {"product": our.product.pk, "key": "new"}),
+    "deployments/webhookendpoint/<object_id>/change/": Page(),
+    "deployments/webhookendpoint/<pk>/change/edit/": form(ADMINISTRATE, lambda _: HOOK),
+    "deployments/webhookendpoint/<pk>/change/secret/": open_form(ADMINISTRATE),
     "deployments/window/": listed(),
     "deployments/window/add/": add(STOP, new_freeze),
     "deployments/window/<object_id>/change/": Page(),

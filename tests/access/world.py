@@ -23,6 +23,7 @@ from approvals.models import (
 )
 from deployments.commands import (
     TaskDraft,
+    create_endpoint,
     create_plan,
     create_window,
     fail_task,
@@ -66,7 +67,7 @@ from releasemgmt.workflow.models import Event
 from tests.deployments.quarantined import quarantined_row
 from tests.factories import EnvironmentFactory, ProductFactory, TeamFactory, someone
 
-HOUR = timedelta(hours=1)
+HOUR, SECRET = timedelta(hours=1), "whsec_" + "A" * 40
 
 
 @dataclass
@@ -99,6 +100,8 @@ class Side:
         self.defect = self.known_defect()
         self.change = self.change_request()
         self.recipe = self.change_model()
+        hook: dict[str, Any] = {"key": f"{self.canary}-hook", "url": f"https://{self.canary}.test/hook"}
+        self.endpoint = create_endpoint(self.product, **hook, secret=SECRET, actor=self.people["administrator"])
         self.plan = self.running_plan()
         self.board = self.weekly_board()
         self.round = self.round_with_a_vote()
@@ -326,6 +329,7 @@ class Side:
             "deployments": self.deployment.pk,
             "windows": self.window.number,
             "window-overrides": self.override.pk,
+            "webhook-endpoints": self.endpoint.pk,
             "line-stops": self.stop.pk,
             "incidents": self.incident.number,
             "notifications": self.notice,
@@ -358,6 +362,7 @@ class Side:
             "quarantinedrow": self.quarantined,
             "window": self.window,
             "incident": self.incident,
+            "webhookendpoint": self.endpoint,
             "approvalround": self.round,
             "event": Event.objects.filter(stream=self.release.stream).latest("pk"),
         }

@@ -102,7 +102,7 @@ def test_a_release_is_named_by_its_alias_too(deployer: Caller, release: Release)
         ({"tasks": [{"title": "One", "depends_on": [3]}]}, "/tasks/0/depends_on"),
         ({"tasks": [{"title": "One", "depends_on": [0]}]}, "/tasks/0/depends_on"),
         ({"tasks": [{"title": "One", "state": "done"}]}, "/tasks/0/state"),
-        ({"tasks": [{"title": "One", "kind": "webhook"}]}, "/tasks/0/kind"),
+        ({"tasks": [{"title": "One", "kind": "by_magic"}]}, "/tasks/0/kind"),
         ({"tasks": [{"title": "One", "assignee": "nobody"}]}, "/tasks/0/assignee"),
         ({"tasks": "all"}, "/tasks"),
         ({"backout_minutes": -1}, "/backout_minutes"),

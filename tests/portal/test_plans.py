@@ -46,18 +46,18 @@ def nobody(_name: str) -> None:
 
 def test_tasks_and_lines_say_the_same() -> None:
     assert task_lines.write(STAGES) == LINES
-    assert task_lines.read(LINES, find=nobody, there={}) == STAGES
+    assert task_lines.read(LINES, find=nobody) == STAGES
     loose = "\n  + Stop  \n\nApi (10 min)   [database]\n+Web\nStart (after 3,2)"
-    assert task_lines.read(loose, find=nobody, there={}) == STAGES[:4]
+    assert task_lines.read(loose, find=nobody) == STAGES[:4]
 
 
-def test_lines_name_people_and_keep_what_they_can_not_say(shop: Shop) -> None:
+def test_lines_name_people_and_endpoints(shop: Shop) -> None:
     known: dict[str, Any] = {"author": shop.author, "web": shop.product.team}
-    lines = "Swap [database] @author (5 min)\n+ Look @web"
-    drafts = task_lines.read(lines, find=known.get, there={"Swap": TaskDraft("Swap", kind="of its own")})
-    assert [(each.assignee, each.kind) for each in drafts] == [
-        (shop.author, "of its own"),
-        (shop.product.team, "manual"),
+    lines = "Swap [database] -> deployer @author (5 min)\n+ Look @web"
+    drafts = task_lines.read(lines, find=known.get)
+    assert [(each.assignee, each.kind, each.endpoint) for each in drafts] == [
+        (shop.author, "webhook", "deployer"),
+        (shop.product.team, "manual", ""),
     ]
     shop.product.team.key = "web"
     assert task_lines.write(drafts) == lines
@@ -74,7 +74,7 @@ def test_lines_name_people_and_keep_what_they_can_not_say(shop: Shop) -> None:
 )
 def test_lines_that_make_no_sense_say_where(line: str, why: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        task_lines.read(f"Stop\n{line}", find=nobody, there={})
+        task_lines.read(f"Stop\n{line}", find=nobody)
     assert caught.value.messages == [why]
 
 

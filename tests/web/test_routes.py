@@ -93,6 +93,9 @@ API = {
     "line-stops/": "GET, POST write",
     "line-stops/<pk>/": "GET",
     "line-stops/<pk>/transitions/resume/": "POST write",
+    "webhook-endpoints/": "GET, POST write",
+    "webhook-endpoints/<pk>/": "GET, PATCH write",
+    "webhook-endpoints/<pk>/secret/": "POST write",
     "notifications/": "GET",
     "population/": "GET",
     "kpis/": "GET",
@@ -121,10 +124,12 @@ for stateful in ("releases", "known-defects", "changes", "windows"):
 for path, methods in (RECORD | LIFE).items():
     API[f"deployment-plans/<number>/{path}"] = methods.replace("write", "write|deploy")
 
+#: Where nobody signs in: what is sent is signed (tests/deployments/test_calls.py).
+SIGNED = {"/api/v1/webhook-endpoints/<pk>/callbacks/"}
 #: What anybody may see: who signs in, whether it is alive, and how the API looks.
 PUBLIC = {
     "/", "/healthz", "/readyz", "/metrics", "/demo/sign-in/", "/api/v1/schema/", "/api/v1/docs/", "/api/",
-    "/admin/login/", "/admin/logout/",
+    "/admin/login/", "/admin/logout/", *SIGNED,
 }  # fmt: skip
 
 UNSAFE = [

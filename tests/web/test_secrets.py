@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
+from deployments.commands import TaskDraft, call_webhooks
 from releasemgmt.accounts.commands import create_user, grant_role, system
 from releasemgmt.catalog.models import Product
+from releasemgmt.integrations.standard_webhooks import key_of
+from releasemgmt.notifications.fanout import drain
 from releasemgmt.releases.models import Release
 from releasemgmt.web.models import IdempotentRequest
 from releasemgmt.workflow.models import Event
 from releasemgmt.workflow.signatures import new_key
 from tests.accounts.test_second_factor import PASSWORD as PASSWORD_OF_MARA
 from tests.accounts.test_second_factor import sign_in, turn_on
+from tests.deployments.conftest import shop as shop
+from tests.deployments.receiver import SECRET as WEBHOOK_SECRET
+from tests.deployments.receiver import Receiver
+from tests.deployments.world import Shop
 from tests.factories import someone
 from tests.web.world import API, Caller, token_for
 
@@ -164,6 +175,33 @@ def test_the_secret_at_the_provider_is_in_no_answer_and_no_log(
     printed = capfd.readouterr()
     haystack = "".join(str(answer.headers) + answer.content.decode() for answer in seen)
     assert canary not in haystack + printed.out + printed.err + caplog.text
+
+
+def test_the_secret_of_an_endpoint_comes_out_nowhere(
+    shop: Shop, settings: Any, tmp_path: Path, caplog: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither where calls fail and callbacks are refused, nor in the evidence, the log of events, a backup."""
+    settings.WEBHOOK_NETWORKS = [ip_network("127.0.0.0/8")]
+    caller = Caller(someone("administrator", "auditor", team=shop.product.team))
+    with Receiver(statuses=[500]).open() as receiver:
+        body = {"product": "shop", "key": "deployer", "url": receiver.url, "secret": WEBHOOK_SECRET}
+        seen = [caller.post(f"{API}/webhook-endpoints/", body, headers={"Idempotency-Key": "k"})]
+        seen += [caller.post(f"{API}/webhook-endpoints/", {**body, "more": WEBHOOK_SECRET})]
+        plan = shop.started(shop.release("1.0"), tasks=[TaskDraft("Swap", kind="webhook", endpoint="deployer")])
+        for seconds in (0, 10):
+            call_webhooks(now=plan.planned_start + timedelta(seconds=seconds))
+        seen += [receiver.call_back(receiver.got[1], secret="whsec_" + "A" * 40), receiver.call_back(receiver.got[1])]
+    drain(now=timezone.now())
+    paths = ["webhook-endpoints", f"deployment-plans/{plan.number}", f"releases/{plan.release.number}/evidence"]
+    seen += [caller.get(f"{API}/{path}/") for path in (*paths, "products/shop/events", "events")]
+    call_command("backup", tmp_path / "backup")
+    printed = capfd.readouterr()
+    haystack = b"".join(answer.content for answer in seen).decode() + printed.out + printed.err + caplog.text
+    haystack += gzip.decompress((tmp_path / "backup").read_bytes()).decode() + str(receiver.got)
+    haystack += str([list(model._base_manager.values_list()) for model in apps.get_models()])
+    assert plan.tasks.get(title="Swap").state == "done" and "it answered 500" in haystack
+    for canary in (WEBHOOK_SECRET, WEBHOOK_SECRET.removeprefix("whsec_"), str(key_of(WEBHOOK_SECRET))[2:-1]):
+        assert canary not in haystack
 
 
 def test_a_refusal_names_no_secret(release: Release) -> None:

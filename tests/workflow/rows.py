@@ -30,6 +30,7 @@ SOUND: Mapping[str, Mapping[str, Any]] = {
     "deployments_linestop": {"product_id": 1, "environment_id": 1},
     "deployments_quarantinedrow": {"outcome": "", "repaired_row": "", "settled_because": ""},
     "deployments_deploymenttask": {"assigned_user_id": None, "assigned_team_id": None, "state": "pending"},
+    "deployments_webhookcall": {"state": "pending", "next_attempt_at": NOW},
     "approvals_changerequest": {"type": "normal"},
     "approvals_approvalround": {"release_id": 1, "state": "open"},
     "approvals_vote": {"decision": "approve"},

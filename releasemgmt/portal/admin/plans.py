@@ -45,20 +45,18 @@ class PlanEditForm(PersonalForm):
     backout_minutes = forms.IntegerField(min_value=1, required=False)
 
     def choose(self, user: User, record: Any) -> None:
-        self.user, self.plan = user, record
+        self.user = user
         self.fields["tasks"].widget.attrs["placeholder"] = task_lines.EXAMPLE
 
     def clean_tasks(self) -> list[commands.TaskDraft]:
-        return self.drafts("tasks", is_backout=False)
+        return self.drafts("tasks")
 
     def clean_backout_tasks(self) -> list[commands.TaskDraft]:
-        return self.drafts("backout_tasks", is_backout=True)
+        return self.drafts("backout_tasks")
 
-    def drafts(self, name: str, *, is_backout: bool) -> list[commands.TaskDraft]:
+    def drafts(self, name: str) -> list[commands.TaskDraft]:
         """The lines of a list as tasks."""
-        there = drafts_of(self.plan, is_backout=is_backout) if self.plan else []
-        known = {draft.title: draft for draft in there}
-        return task_lines.read(self.cleaned_data[name], find=partial(named_by, self.user), there=known)
+        return task_lines.read(self.cleaned_data[name], find=partial(named_by, self.user))
 
     def refused(self, refused: Refused) -> bool:
         """Say of a list which of its tasks it is about."""

@@ -22,6 +22,7 @@ TONES = {
     },
     "is-bad": {
         "rejected", "reject", "failed", "missed", "rolled_back", "blocker", "critical", "high", "down", "refuted",
+        "given_up",
     },
     "is-warn": {
         "medium", "major", "on_hold", "expired", "workaround_available", "deny", "backing_out", "degraded", "missing",

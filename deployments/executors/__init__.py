@@ -1,0 +1,1 @@
+"""How tasks are done that nobody does by hand, one kind a file."""
