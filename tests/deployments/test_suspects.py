@@ -127,8 +127,8 @@ def test_a_defect_lives_until_its_fix_is_deployed_and_on_when_it_is_reopened(
         fire(never, "reject", actor=shop.author, now=NOW, reason="It is meant to be.")
         first, second = shop.release("1.0"), shop.release("2.0")
         link_defect(first, defect=defect, relation="fixed_in", actor=shop.author, now=NOW)
-    known = [(life.opened_at, life.fixed_at, life.is_rejected) for life in defect_lives([shop.product])]
-    assert known == [(NOW, None, False), (NOW, None, True)]
+    known = [(life.opened_at, life.fixed_at, life.rejected_at) for life in defect_lives([shop.product])]
+    assert known == [(NOW, None, None), (NOW, None, NOW)]
     ship(shop, first, at(10), environment=shop.test)
     ship(shop, first, at(20))
     ship(shop, first, at(30))
