@@ -40,6 +40,7 @@ NAVIGATION = [
     {
         "items": [
             link("Home", "home", "index"),
+            link("Figures", "show_chart", "figures"),
             link("Releases", "rocket_launch", "releases_release_changelist"),
             link("Changes", "edit_note", "approvals_changerequest_changelist"),
             link("Known defects", "bug_report", "releases_knowndefect_changelist"),

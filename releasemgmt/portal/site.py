@@ -16,6 +16,7 @@ from django.utils import timezone
 from unfold.sites import UnfoldAdminSite
 
 from releasemgmt.portal import home, reports, schedule
+from releasemgmt.portal.figures import pages as figures
 from releasemgmt.web.admin import actor_of
 from releasemgmt.workflow.commands import reading
 
@@ -69,7 +70,13 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme carries no
     def get_urls(self) -> list[Any]:
         report = self.admin_view(lambda request: reports.population_page(request, self.each_context(request)))
         planned = self.admin_view(lambda request: schedule.schedule_page(request, self.each_context(request)))
+        overview = self.admin_view(lambda request: figures.overview_page(request, self.each_context(request)))
+        figure = self.admin_view(
+            lambda request, figure: figures.figure_page(request, figure, self.each_context(request))
+        )
         return [
+            path("figures/", overview, name="figures"),
+            path("figures/<str:figure>/", figure, name="figure"),
             path("schedule/", planned, name="schedule"),
             path("population/", report, name="population"),
             path("population/table.csv", self.admin_view(reports.population_table), name="population_csv"),

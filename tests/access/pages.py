@@ -170,13 +170,8 @@ OPEN_COMMENT = button(TALK, COMMENT.fields, is_ours=False, anywhere=True)
 
 #: After `/admin/`.
 PAGES: dict[str, Page] = {
-    "": listed(),
-    "<app_label>/": listed(),
-    "search/": listed(),
-    "schedule/": listed(),
-    "population/": listed(),
-    "population/table.csv": listed(),
-    "jsi18n/": listed(),
+    **dict.fromkeys(("", "<app_label>/", "search/", "schedule/", "figures/", "figures/<figure>/", "jsi18n/"), listed()),
+    **dict.fromkeys(("population/", "population/table.csv"), listed()),
     "accounts/team/": listed(),
     "accounts/team/add/": add(ADMINISTRATE, lambda _: {"key": "new", "name": "New"}, of_a_team=False),
     "accounts/team/<object_id>/change/": Page(),

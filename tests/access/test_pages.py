@@ -32,6 +32,7 @@ def address(path: str, side: Side, **parts: Any) -> str:
         "<app_label>": "releases",
         "<kind>": "impact",
         "<tier>": "production",
+        "<figure>": "downtimes",
         "<task>": side.tasks[1].pk,
         "<step>": "done",
         "<answer>": "accept",

@@ -1,0 +1,232 @@
+"""The pages of the figures: what they show, their tables and definitions, what is not known, and to whom."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import time_machine
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from releasemgmt.kpis.definitions import MEANINGS
+from releasemgmt.portal.figures import words
+from releasemgmt.portal.figures.drawing import by_magnitude, from_nothing
+from releasemgmt.portal.figures.pages import GROUPS
+from tests.conftest import NOW
+from tests.deployments.conftest import shop as shop
+from tests.deployments.world import Shop
+from tests.factories import ProductFactory, someone
+from tests.kpis.test_incidents import down
+from tests.kpis.world import DAY, MINUTE, commits, ship
+from tests.portal.test_pages import signed_in
+
+pytestmark = pytest.mark.django_db
+PAGE = "/admin/figures/"
+HOUR = 60 * MINUTE
+
+
+@pytest.fixture(autouse=True)
+def two_days_later() -> Any:
+    with time_machine.travel(NOW + 2 * DAY, tick=False):
+        yield
+
+
+@pytest.fixture
+def busy(shop: Shop) -> Shop:
+    """Two releases, of which the second one broke something, and a commit that waits."""
+    commits(shop, [(n, NOW - 2 * DAY + n * HOUR) for n in range(1, 6)])
+    ship(shop, "1", at=NOW - DAY, tip=2)
+    cause = ship(shop, "2", at=NOW, tip=4)
+    down(shop, NOW + 5 * MINUTE, NOW + 65 * MINUTE, caused_by=cause)
+    return shop
+
+
+@pytest.fixture
+def desk(busy: Shop) -> Client:
+    return signed_in(busy.author)
+
+
+def text(client: Client, address: str = PAGE, **query: str) -> str:
+    answer = client.get(address, query)
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+def said(html: str) -> str:
+    """What people read."""
+    return " ".join(re.sub("<[^>]+>", " ", html).replace("\u00a0", " ").split())
+
+
+def cards(html: str) -> dict[str, str]:
+    """Each figure's card by its name."""
+    found = re.findall(r'<li class="rm-card">\s*<h3><a href="/admin/figures/(\w+)/[^>]*>(.*?)</li>', html, re.S)
+    return {name: said(rest) for name, rest in found}
+
+
+def test_each_figure_says_its_value_of_how_many_and_what_is_open(desk: Client) -> None:
+    found = cards(text(desk))
+    assert set(found) == set(MEANINGS)
+    assert "Median of 2 commits. 1 open, the oldest for 3 d 19 h." in found["change_lead_time"]
+    assert "50 %" in found["change_fail_rate"] and "Of 2 deployments" in found["change_fail_rate"]
+    assert "No data Of 0 repaired defects" in found["mttr_defects"]
+    assert "1 h 5 min Median of 1 repaired deployment" in found["failed_deployment_recovery_time"]
+
+
+def test_beside_each_chart_stands_its_table_and_a_click_away_what_it_means(desk: Client) -> None:
+    html = text(desk)
+    drawn = re.findall(r'<figure class="rm-card rm-chart".*?</figure>', html, re.S)
+    assert len(drawn) >= 5
+    for each in drawn:
+        assert re.search(r'<svg role="img" aria-label="[^"]{20,}"', each)
+        assert (
+            '<th scope="col"' in each and each.count('<th scope="row">') >= 1 and 'tabindex="0" role="region"' in each
+        )
+        assert re.search(r'<a href="/admin/figures/\w+/[^"]*">Definition and rows', each)
+    assert "Days and times in UTC." in html and "Last 30 days" in html
+    deployed = next(each for each in drawn if 'aria-label="Deployments to production by day"' in each)
+    assert "2 Mar 2026 0 1 0 1" in said(deployed) and "1 Mar 2026 1 0 0 1" in said(deployed)
+    assert deployed.count('<rect class="is-bad" x=') == 1 and deployed.count('<rect class="is-value" x=') == 1
+    strip = next(each for each in drawn if 'aria-label="Downtime"' in each)
+    assert "2 Mar 2026, 09:05 Down 1 h" in said(strip) and strip.count('<rect class="is-down" x=') == 1
+
+
+def test_what_is_not_known_is_a_gap_and_no_nought(desk: Client) -> None:
+    drawn = re.findall(r'<figure class="rm-card rm-chart".*?</figure>', text(desk), re.S)
+    lead = next(each for each in drawn if 'aria-label="Change lead time"' in each)
+    assert (
+        len(re.findall(r'<circle class="is-median"[^>]*><title>', lead)) == 1 and '<line class="is-median"' not in lead
+    )
+    assert said(lead).count(" 2026 – 0") == 29 and "28 Feb 2026 – 0" in said(lead)
+    strip = next(each for each in drawn if 'aria-label="Downtime"' in each)
+    assert strip.count('<rect class="is-gap" x=') > 20
+
+
+def test_a_figure_has_its_definition_and_its_very_rows(desk: Client, busy: Shop) -> None:
+    html = text(desk, f"{PAGE}change_lead_time/", product="shop")
+    read = said(html)
+    assert MEANINGS["change_lead_time"].text[:80] in read and "5 in all, the newest first" in read
+    assert read.count("of the first release") >= 2 and "still open" in read
+    assert "/api/v1/kpis/change_lead_time/rows/?from=" in html and "product=shop" in html
+    deployed = text(desk, f"{PAGE}deployment_frequency/")
+    assert all(
+        f"/admin/deployments/deployment/{each.pk}/change/" in deployed for each in busy.product.deployments.all()
+    )
+    for name in MEANINGS:
+        text(desk, f"{PAGE}{name}/")
+    assert desk.get(f"{PAGE}nonsense/").status_code == 404
+
+
+def test_rows_go_on_page_by_page(desk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("releasemgmt.portal.figures.pages.ON_PAGE", 2)
+    html = text(desk, f"{PAGE}change_lead_time/", period="90")
+    assert "Page 1 of 3" in html and "?period=90&amp;page=2#rows" in html
+    assert "Page 3 of 3" in text(desk, f"{PAGE}change_lead_time/", page="99")
+
+
+def test_nine_of_ten_are_not_told_of_few(desk: Client, busy: Shop) -> None:
+    assert "Nine of ten" not in text(desk, f"{PAGE}change_lead_time/")
+    commits(busy, [(n, NOW - DAY + n * MINUTE) for n in range(20, 30)])
+    ship(busy, "3", at=NOW + DAY, tip=29)
+    assert "Nine of ten within" in text(desk, f"{PAGE}change_lead_time/")
+
+
+@pytest.mark.parametrize("figure", ["", "downtimes/"])
+def test_a_product_out_of_sight_is_not_there(desk: Client, figure: str) -> None:
+    stranger = signed_in(someone("release_manager", team=ProductFactory(key="other").team))
+    assert stranger.get(PAGE + figure, {"product": "shop"}).status_code == 404
+    assert "Shop" not in said(text(stranger, PAGE + figure))
+    assert desk.get(PAGE + figure, {"product": "other"}).status_code == 404
+    assert desk.get(PAGE + figure, {"product": "shop"}).status_code == 200
+
+
+def test_without_any_history_it_says_what_is_missing() -> None:
+    reader = signed_in(someone("auditor"))
+    html = text(reader)
+    assert "There is nothing to draw yet" in html and "<figure" not in html
+    assert all("No data" in card for name, card in cards(html).items() if name != "overrides_used")
+    assert "Nothing in this time that you may see." in text(reader, f"{PAGE}change_lead_time/")
+
+
+def test_a_time_of_ones_own_and_what_makes_no_sense(desk: Client) -> None:
+    own = {"period": "own", "begin": "2026-02-28", "end": "2026-03-01", "bucket": "day"}
+    read = said(text(desk, **own))
+    assert "28 Feb 2026 to 1 Mar 2026, by day" in read
+    assert "by week" in said(text(desk, period="90")) and "by month" in said(text(desk, period="365"))
+    for wrong, why in (
+        ({"begin": "2026-03-01", "end": "2026-02-01"}, "It ends before it begins"),
+        ({"begin": "1980-01-01", "bucket": "day"}, "Ask for at most 400"),
+        ({"begin": "yesterday"}, "Enter a valid date"),
+        ({"begin": "0001-01-01"}, "between the years 1970 and 2199"),
+        ({"end": "9999-12-31", "begin": "9999-12-31"}, "between the years 1970 and 2199"),
+        ({"bucket": "decade"}, "Select a valid choice"),
+    ):
+        for page in (PAGE, f"{PAGE}downtimes/"):
+            html = text(desk, page, **{**own, **wrong})
+            assert why in html and "<figure" not in html
+
+
+def test_days_are_those_of_the_product(desk: Client, busy: Shop) -> None:
+    type(busy.product).objects.filter(pk=busy.product.pk).update(time_zone="Asia/Tokyo")
+    read = said(text(desk, product="shop"))
+    assert "Days and times in Asia/Tokyo." in read and "2 Mar 2026, 18:05 Down 1 h" in read
+
+
+def test_more_history_asks_no_more_of_the_database(desk: Client, busy: Shop) -> None:
+    def asked() -> list[int]:
+        counts = []
+        for page in (PAGE, f"{PAGE}change_fail_rate/"):
+            with CaptureQueriesContext(
+                connection,
+            ) as seen:
+                text(desk, page)
+            counts.append(len(seen))
+        return counts
+
+    before = asked()
+    commits(busy, [(n, NOW + n * MINUTE) for n in range(40, 60)])
+    for n in range(3):
+        cause = ship(busy, f"3.{n}", at=NOW + DAY + n * HOUR, tip=45 + n)
+        down(busy, NOW + DAY + n * HOUR, NOW + DAY + n * HOUR + MINUTE, caused_by=cause)
+    assert asked() == before and before[0] < 60
+
+
+# --- words and scales ---
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words_of_it"),
+    [
+        (None, "–"), (0, "0 s"), (59, "59 s"), (90, "1 min 30 s"), (3_600, "1 h"), (12_000, "3 h 20 min"),
+        (93_600, "1 d 2 h"), (86_400 * 40.5, "40 d"), (86_400 * 1_500, "1,500 d"),
+    ],
+)  # fmt: skip
+def test_a_duration_in_words(seconds: float | None, words_of_it: str) -> None:
+    assert words.duration(seconds).replace("\u00a0", " ") == words_of_it
+
+
+def test_a_share_is_not_rounded_to_all_or_nothing() -> None:
+    found = [words.share(value).replace("\u00a0", " ") for value in (0, 0.5, 0.99987, 1)]
+    assert found == ["0 %", "50 %", "99.99 %", "100 %"] and words.share(None) == "–"
+
+
+def test_scales_hold_what_they_are_to_show() -> None:
+    for most in (0.2, 1, 3, 7, 1_234):
+        scale = from_nothing(most, "")
+        assert 0 <= scale.height(most) <= scale.height(0) == 200 and 2 <= len(scale.up) <= 6
+    for values in ([], [0], [30, 40], [5, 86_400], [86_400 * 20_000]):
+        scale = by_magnitude(values)
+        assert all(0 <= scale.height(value) <= 200 for value in values) and len(scale.up) >= 2
+
+
+def test_every_figure_has_its_place_and_its_words() -> None:
+    placed = [name for _title, names in GROUPS for name in names]
+    assert sorted(placed) == sorted(MEANINGS) == sorted(words.COUNTED)
+
+
+def test_of_many_points_some_are_drawn_and_the_page_says_so(desk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("releasemgmt.portal.figures.charts.MOST_POINTS", 1)
+    html = text(desk)
+    assert "of 2 points one in 2 is drawn" in html
