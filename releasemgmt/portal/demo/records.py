@@ -27,7 +27,7 @@ from releasemgmt.releases import commands
 from releasemgmt.releases.models import DefectLink, KnownDefect, Release
 from releasemgmt.workflow.commands import fire
 
-PLANS = {
+PLANS: dict[str, Any] = {
     "impact": "Some seconds without the service while it restarts.",
     "implementation_plan": "By the deployment procedure of the release.",
     "test_plan": "The suites of the release model.",
