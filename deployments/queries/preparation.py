@@ -67,7 +67,7 @@ def asked_in(product: Product) -> dict[str, list[PreparationItem]]:
 
 
 def checklist(plan: DeploymentPlan) -> list[Check]:
-    """The plan's list as it stands; at most eight statements, one where nothing is asked.
+    """The plan's list as it stands; at most nine statements, one where nothing is asked.
 
     In draft it is the product's present one; from `prepare` on that which was asked then.
     """
@@ -104,12 +104,14 @@ def _judged(check: Check, said: Verification | None, plan: DeploymentPlan) -> Ch
             check, state="outdated", reason=f"“{check.name}” was verified for other builds; verify it again."
         )
     if not said.holds:
-        return replace(check, state="refuted", reason=f"“{check.name}” does not hold: {_why(said)}")
+        return replace(check, state="refuted", reason=f"“{check.name}” does not hold: {_why(said, plan)}")
     return replace(check, state="verified")
 
 
-def _why(said: Verification) -> str:
-    return f"{said.evidence} ({said.by})"
+def _why(said: Verification, plan: DeploymentPlan) -> str:
+    strange = policies.differing(said.digests, brought_by(plan)) if said.digests else []
+    found = f"of {', '.join(strange)} another digest was found than was built. " if strange else ""
+    return f"{found}{said.evidence} ({said.by})"
 
 
 def _bound(plan: DeploymentPlan, kinds: Iterable[str]) -> Mapping[str, str]:

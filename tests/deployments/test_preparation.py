@@ -152,6 +152,7 @@ def test_an_artifact_that_is_not_what_was_built_is_on_record_and_told(asking: Sh
     with left_alone(Blocked, plan) as caught:
         fire(plan, "prepare", actor=asking.manager, now=NOW)
     assert codes(caught) == ["preparation_refuted"]
+    assert "of web another digest was found than was built" in str(caught.value)
     found(plan, "artifacts", actor=asking.ci)
     assert fire(plan, "prepare", actor=asking.manager, now=NOW).state == "ready"
 
