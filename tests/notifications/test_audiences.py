@@ -116,6 +116,18 @@ def test_what_really_runs_is_told_to_the_deployers_if_it_is_not_what_was_deploye
     assert entries[0].url == reverse("admin:deployments_deployment_matrix")
 
 
+def test_what_does_not_hold_of_a_preparation_is_told_to_those_who_wait_for_the_plan(shop: Shop) -> None:
+    deployments.ask_for(shop.product, tier="production", items=[("artifacts", "")], actor=someone("administrator"))
+    plan = shop.plan(shop.release("1.0"))
+    strange = dict.fromkeys(("api", "web"), f"sha256:{'a' * 64}")
+    said: dict[str, Any] = {"kind": "artifacts", "digests": strange, "evidence": "As the registry says."}
+    deployments.verify(plan, **said, actor=shop.ci, now=NOW)
+    entries = heard("deployments.preparation.refute")
+    assert people(entries) == {shop.manager}
+    assert entries[0].subject == f"{plan}: “Artifacts verified” does not hold"
+    assert "of web another digest was found" in entries[0].body
+
+
 def test_an_incident_and_its_end_are_told_to_those_who_can_do_something(shop: Shop) -> None:
     facts: dict[str, Any] = {"environment": shop.production, "title": "No checkout", "kind": "down", "started_at": NOW}
     incident = deployments.report_incident(product=shop.product, **facts, actor=shop.ci, now=NOW)
