@@ -43,7 +43,7 @@ def address(path: str, side: Side, **parts: Any) -> str:
         "<round>": side.round.pk,
         **{f"<{name}>": value for name, value in parts.items()},
     }
-    if rest and "<" in path:
+    if "<object_id>" in path or "<pk>" in path:
         known |= dict.fromkeys(("<object_id>", "<pk>"), side.pk_of(model))
     return "/admin/" + re.sub("<[a-z_]+>", lambda found: str(known[found[0]]), path)
 
