@@ -23,6 +23,7 @@ from approvals.models import (
 )
 from deployments.commands import (
     TaskDraft,
+    ask_for,
     create_endpoint,
     create_plan,
     create_window,
@@ -33,15 +34,7 @@ from deployments.commands import (
     start,
     stop_line,
 )
-from deployments.models import (
-    Deployment,
-    DeploymentPlan,
-    DeploymentTask,
-    Incident,
-    LineStop,
-    Window,
-    WindowOverride,
-)
+from deployments.models import Deployment, DeploymentPlan, DeploymentTask, Incident, LineStop, Window, WindowOverride
 from releasemgmt.accounts.commands import create_token, grant_role, map_group
 from releasemgmt.accounts.models import ApiToken, GroupMapping, Role, User
 from releasemgmt.catalog.commands import write_product_document
@@ -239,6 +232,8 @@ class Side:
 
     def running_plan(self) -> DeploymentPlan:
         """A plan in progress: one task failed, the next is assigned to the team, the last to a person."""
+        by: dict[str, Any] = {"actor": self.manager, "now": self.now}
+        ask_for(self.product, tier="staging", items=[("other", self.text)], actor=self.people["administrator"])
         assignees = (None, self.team, self.author)
         tasks = [TaskDraft(f"{self.canary} task {n}", assignee=each) for n, each in enumerate(assignees)]
         plan = create_plan(
@@ -248,11 +243,9 @@ class Side:
             latest_start=self.now + HOUR,
             tasks=tasks,
             backout_tasks=[TaskDraft(f"{self.canary} way back")],
-            actor=self.manager,
-            now=self.now,
+            **by,
         )
-        for transition in ("prepare", "schedule"):
-            plan = fire(plan, transition, actor=self.manager, now=self.now)
+        plan = fire(fire(plan, "prepare", **by), "schedule", **by)
         plan = start(plan, actor=self.people["deployer"], now=self.now)
         self.tasks: list[DeploymentTask] = list(plan.tasks.order_by("is_backout", "position"))
         fail_task(self.tasks[0], actor=self.people["deployer"], now=self.now, evidence=self.text, reason=self.text)

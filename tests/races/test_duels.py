@@ -93,6 +93,7 @@ def test_one_before_any_statement_of_the_other(
 
 def without_row_lock(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(commands, "for_update", lambda rows: rows)
+    patch.setattr(commands, "_row_of", commands._row_of.__wrapped__)  # the statement that locks is built anew
 
 
 def without_lock_of_an_edit(patch: pytest.MonkeyPatch) -> None:
