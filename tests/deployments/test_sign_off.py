@@ -67,9 +67,9 @@ def test_backing_out_ends_the_changes_that_were_begun_as_unsuccessful(shop: Shop
     assert (change().state, change().outcome, kinds(change())[0]) == ("review", "unsuccessful", "finish")
 
 
-def test_backing_out_what_had_succeeded_leaves_changes_that_are_over(shop: Shop, plan: DeploymentPlan) -> None:
-    shop.deployed(plan.release, planned_start=at(80), latest_start=at(90))
-    rolled_back = shop.rolled_back(DeploymentPlan.objects.latest("pk"), minute=200)
+def test_backing_out_what_had_succeeded_leaves_changes_that_are_over(crowded: Shop, plan: DeploymentPlan) -> None:
+    crowded.deployed(plan.release, planned_start=at(80), latest_start=at(90))
+    rolled_back = crowded.rolled_back(DeploymentPlan.objects.latest("pk"), minute=200)
     assert (rolled_back.state, Release.objects.get().state) == ("rolled_back", "rolled_back")
     assert (change().state, change().outcome) == ("review", "successful")
 
