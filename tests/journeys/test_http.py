@@ -160,8 +160,10 @@ def deploy(deployer: Client, *, release: str) -> None:
     """A plan falls due, the worker starts it, its tasks are ticked, the worker ends it."""
     start = timezone.now() + timedelta(seconds=1)
     body = {"release": release, "environment": "production", "planned_start": start.isoformat(), "autostart": True}
-    body |= {"latest_start": (start + timedelta(hours=1)).isoformat(), "backout_tasks": [{"title": "Swap it back"}]}
-    body |= {"tasks": [{"title": "Swap the image"}, {"title": "Look at the graphs", "depends_on": [0]}]}
+    swap = [{"title": "Back the database up", "purpose": "backup"}, {"title": "Swap the image", "depends_on": [0]}]
+    body |= {"tasks": [*swap, {"title": "Look at the graphs", "depends_on": [1]}]}
+    body |= {"backout_tasks": [{"title": "Swap it back"}, {"title": "Load the backup", "purpose": "restore"}]}
+    body |= {"latest_start": (start + timedelta(hours=1)).isoformat()}
     plan = deployer.post("deployment-plans/", body, expect=201)["number"]
     deployer.transition(f"deployment-plans/{plan}", "prepare")
     deployer.transition(f"deployment-plans/{plan}", "schedule")
