@@ -136,6 +136,7 @@ TWICE: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "round_once_on_an_agenda": ({}, {"position": 2}),
     "agenda_item_has_its_place": ({}, {"round_id": 2}),
     "preparation_item_has_its_place": ({}, {"title": "another"}),
+    "preparation_item_once": ({}, {"position": 2}),
     "global_role_once": ({"team_id": None}, {}),
     "role_asked_for_once": ({"state": "proposed", "team_id": 1}, {}),
     "global_role_asked_for_once": ({"state": "proposed", "team_id": None}, {}),
