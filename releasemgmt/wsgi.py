@@ -9,6 +9,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "releasemgmt.settings")
 
 application = get_wsgi_application()
 
-# What is loaded now lives as long as the process: out of the collector's sight, its pauses stay short.
+# What is loaded now lives as long as the process: out of the collector's sight, its pauses stay short. A long answer
+# makes many objects and hardly ever a circle: looking for those seldom saves a sixth of its time.
 gc.collect()
 gc.freeze()
+gc.set_threshold(50_000, 20, 20)

@@ -17,6 +17,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+import releasemgmt.wsgi  # noqa: F401  it collects garbage as a web worker does
 from releasemgmt.accounts.commands import create_user, grant_role, system
 from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog.models import Environment, Product, ReleaseModel, Tier
@@ -124,6 +125,7 @@ def _world() -> dict[str, Any]:
     products = Product.objects.bulk_create(
         Product(key=f"figures-{n}", name=f"Figures {n}", team=team, default_model=model) for n in range(PRODUCTS)
     )
+    Product.objects.filter(team=team).update(created_at=now - YEARS * timedelta(days=365))  # as old as their history
     environment, _new = Environment.objects.get_or_create(
         key=Tier.PRODUCTION, defaults={"name": "Production", "tier": Tier.PRODUCTION, "rank": 50}
     )

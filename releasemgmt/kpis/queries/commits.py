@@ -2,54 +2,65 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
-from functools import cached_property
-from itertools import accumulate, chain
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property, partial
+from itertools import accumulate, chain, compress
 from math import ceil, floor
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-from django.db.models import BooleanField, Count, DateTimeField, ExpressionWrapper, F, Min, Q, QuerySet, Value
+from django.db.models import BooleanField, Count, ExpressionWrapper, F, Max, Min, Q, QuerySet
 
 from releasemgmt.kpis.definitions import SECOND, Span, buckets, seconds_between, spread
 from releasemgmt.kpis.queries.figure import OPEN, RATE, Figure, Open, Row, durations, ratio, tally
+from releasemgmt.kpis.queries.gathered import EPOCH, Gathered, instant, number_of, second_of
 from releasemgmt.kpis.queries.scope import Scope, Timeline
 from releasemgmt.releases.commands.containment import WholeSeconds
 from releasemgmt.releases.models import Commit, FormerOwner, Release
-from releasemgmt.releases.models.commit import COUNTED, CommitQuerySet
+from releasemgmt.releases.models.commit import COUNTED, TIMED, CommitQuerySet
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Why something does not count: the first release brought what was there before the service was; a clock ran ahead.
 BASELINE, SKEW, NO_COMMITS = "baseline", "skew", "no_commits"
+HAS_NONE = ExpressionWrapper(Q(work_items=[]), output_field=BooleanField())
 
 
-class Made(NamedTuple):
-    """Commits of the population in the order of time, column by column: there are many. Instants are whole seconds."""
+class Day(NamedTuple):
+    """What was committed on a day, to how many products, and how many people committed to each."""
 
-    instants: Sequence[int]
-    products: Sequence[int]
-    authors: Sequence[str]
-    without_item: Sequence[bool]
-    pks: Sequence[int]
-
-
-class Delivered(NamedTuple):
-    """Commits that reached production in the order in which they did, and the seconds that took: below 0 by a clock."""
-
-    instants: Sequence[int]
-    seconds: Sequence[int]
+    begin: datetime
+    commits: int
+    without_item: int
+    products: int
+    people: int
 
 
-class Shipped(NamedTuple):
-    """A release that reached production, and the commits that it was the first to contain."""
+class Arrival(NamedTuple):
+    """What a release was the first to bring to production, and in which second.
 
-    at: datetime
-    pk: int
+    `took` is its cycle time and `seconds` are the lead times of its commits, below 0 by a clock.
+    """
+
+    at: int
     commits: int
     merges: int
     bots: int
-    seconds: int | None
+    in_baseline: int
+    took: int | None
+    seconds: list[int]
+
+
+NOTHING = Arrival(0, 0, 0, 0, 0, None, [])
+
+
+class Shipped(NamedTuple):
+    """A release that reached production, and what it brought."""
+
+    at: datetime
+    pk: int
+    brought: Arrival
     left_out: str
 
 
@@ -76,62 +87,61 @@ def formerly(scope: Scope) -> QuerySet[FormerOwner]:
     return rows.filter(commit__is_bot=False)
 
 
-def made(scope: Scope, column: str = "committed_at") -> Made:
-    """By commit dates, or by author dates."""
-    return scope.once(column, lambda each: _made(each, column))
-
-
-def _made(scope: Scope, column: str) -> Made:
+def made(scope: Scope, column: str = "committed_at") -> CommitQuerySet:
+    """Those of the population that were made in that time, by commit dates or by author dates."""
     begin, end = scope.observed
-    rows = known(scope).counted().filter(**{f"{column}__gte": begin, f"{column}__lt": end})
-    rows = rows.annotate(has_none=ExpressionWrapper(Q(work_items=[]), output_field=BooleanField()))
-    columns = (_second_of(column), "product_id", "author", "has_none", "pk")
-    found: list[Any] = list(rows.order_by(column).values_list(*columns))
-    return Made(*zip(*found, strict=True)) if found else Made((), (), (), (), ())
+    return known(scope).counted().filter(**{f"{column}__gte": begin, f"{column}__lt": end})
 
 
-def _second_of(column: str) -> WholeSeconds:
-    """An instant as a number: of many rows that is read much faster than as a date."""
-    return WholeSeconds(F(column) - Value(EPOCH, DateTimeField()))
-
-
-class Day(NamedTuple):
-    """How many products were committed to on a day, and how many people committed to each."""
-
-    begin: datetime
-    products: int
-    people: int
-
-
-def _days(scope: Scope, column: str) -> list[Day]:
+def days(scope: Scope) -> list[Day]:
     """The days of the zone on which something was committed."""
-    commits = made(scope, column)
-    if not commits.instants:
+    return scope.once("days", lambda each: _days(each, "committed_at", author=F("author"), without_item=HAS_NONE))
+
+
+def days_written(scope: Scope) -> list[Day]:
+    """The same by author dates, without what they don't count."""
+    return scope.once("days written", lambda each: _days(each, "authored_at"))
+
+
+def _days(scope: Scope, column: str, **facts: Any) -> list[Day]:
+    gathered = {name: Gathered(fact) for name, fact in facts.items()}
+    rows: Any = (
+        made(scope, column).order_by().values_list("product").annotate(at=Gathered(second_of(column)), **gathered)
+    )
+    found = list(rows)
+    if not found:
         return []
-    found, begin = [], 0
-    for day in buckets(Span(_at(commits.instants[0]), _at(commits.instants[-1] + 1)), "day", scope.zone):
-        end = bisect_left(commits.instants, day.end.timestamp(), begin)
-        if begin < end:
-            products, authors = commits.products[begin:end], commits.authors[begin:end]
-            found.append(
-                Day(max(day.begin, scope.span.begin), len(set(products)), len(set(zip(products, authors, strict=True))))
-            )
-        begin = end
-    return found
+    first, last = min(min(seconds) for _pk, seconds, *_ in found), max(max(seconds) for _pk, seconds, *_ in found)
+    begins = [day.begin for day in buckets(Span(_at(first), _at(last + 1)), "day", scope.zone)]
+    place_of = partial(bisect_right, [begin.timestamp() for begin in begins])
+    commits, without_item, products, people = (Counter[int]() for _ in range(4))
+    for _product, seconds, *more in found:
+        places = list(map(place_of, seconds))
+        commits.update(places)
+        products.update(set(places))
+        if more:
+            authors, has_none = more
+            people.update(place for place, _author in set(zip(places, authors, strict=True)))
+            without_item.update(compress(places, has_none))
+    return [
+        Day(max(begin, scope.span.begin), commits[n], without_item[n], products[n], people[n])
+        for n, begin in enumerate(begins, 1)
+        if commits[n]
+    ]
 
 
 def commits_per_active_day(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    days, by_author = _days(scope, "committed_at"), _days(scope, "authored_at")
     for span in spans:
-        commits, authored = (len(_inside(made(scope, name).instants, span)) for name in ("committed_at", "authored_at"))
-        active = sum(day.products for day in days if day.begin in span)
-        people = sum(day.people for day in days if day.begin in span)
-        written = sum(day.products for day in by_author if day.begin in span)
+        found = [day for day in days(scope) if day.begin in span]
+        by_author = [day for day in days_written(scope) if day.begin in span]
+        commits, active = sum(day.commits for day in found), sum(day.products for day in found)
+        people = sum(day.people for day in found)
+        written = sum(day.products for day in by_author)
         more = {
             "active_days": active,
             "contributor_days": people,
             "per_contributor_day": commits / people if people else None,
-            "by_author_date": authored / written if written else None,
+            "by_author_date": sum(day.commits for day in by_author) / written if written else None,
         }
         yield Figure(commits / active if active else None, commits, RATE, more=more)
 
@@ -140,51 +150,62 @@ def _at(second: int) -> datetime:
     return EPOCH + second * SECOND
 
 
-def _inside(instants: Sequence[int], span: Span) -> range:
-    """The places of those in an interval, which begins and ends at a whole second, or where the facts do."""
-    begin, end = floor(span.begin.timestamp()), ceil(span.end.timestamp())
-    return range(bisect_left(instants, begin), bisect_left(instants, end))
-
-
 def commit_rows(scope: Scope) -> Iterator[Row]:
-    commits = made(scope)
-    return (Row(_at(second), "commit", pk) for second, pk in zip(commits.instants, commits.pks, strict=True))
+    rows: Any = made(scope).values_list("committed_at", "pk")
+    return (Row(at, "commit", pk) for at, pk in rows)
 
 
 def commits_without_work_item(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    commits = made(scope)
     for span in spans:
-        places = _inside(commits.instants, span)
-        yield ratio(sum(commits.without_item[places.start : places.stop]), len(places))
+        found = [day for day in days(scope) if day.begin in span]
+        yield ratio(sum(day.without_item for day in found), sum(day.commits for day in found))
 
 
 def rows_without_work_item(scope: Scope) -> Iterator[Row]:
-    commits = made(scope)
-    for second, pk, has_none in zip(commits.instants, commits.pks, commits.without_item, strict=True):
-        yield Row(_at(second), "commit", pk, float(has_none))
+    rows: Any = made(scope).values_list("committed_at", "pk", "work_items")
+    return (Row(at, "commit", pk, float(not items)) for at, pk, items in rows)
 
 
-def delivered(scope: Scope) -> Delivered:
-    return scope.once("delivered", _delivered)
+class Arrivals:
+    """What each release brought, in the order in which they reached production."""
+
+    def __init__(self, found: Mapping[int, Arrival]) -> None:
+        self.of = found
+        self.in_order = sorted(found.values(), key=attrgetter("at"))
+        self.instants = [each.at for each in self.in_order]
+
+    def within(self, span: Span) -> list[Arrival]:
+        """Those of an interval, which begins and ends at a whole second, or where the facts do."""
+        begin, end = floor(span.begin.timestamp()), ceil(span.end.timestamp())
+        return self.in_order[bisect_left(self.instants, begin) : bisect_left(self.instants, end)]
 
 
-def _delivered(scope: Scope) -> Delivered:
-    facts = (_second_of("released_at"), "lead_seconds")
-    found: list[Any] = list(owned(scope).timed().order_by("released_at").values_list(*facts))
-    if former := list(formerly(scope).filter(in_baseline=False).values_list(*facts)):
-        found = sorted([*found, *former])
-    return Delivered(*zip(*found, strict=True)) if found else Delivered((), ())
+def arrivals(scope: Scope) -> Arrivals:
+    return scope.once("arrivals", _arrivals)
 
 
-def baseline(scope: Scope) -> list[datetime]:
-    """When commits of a first release reached production, which do not count."""
-    return scope.once("baseline", _baseline)
-
-
-def _baseline(scope: Scope) -> list[datetime]:
-    rows: Any = owned(scope).counted().filter(in_baseline=True).values_list("released_at", flat=True)
-    former: Any = formerly(scope).filter(in_baseline=True).values_list("released_at", flat=True)
-    return [*rows, *former]
+def _arrivals(scope: Scope) -> Arrivals:
+    rows: Any = owned(scope).order_by().values_list("first_release", second_of("released_at"))
+    counts = {
+        "commits": Count("pk", filter=COUNTED),
+        "merges": Count("pk", filter=Q(is_merge=True)),
+        "bots": Count("pk", filter=Q(is_bot=True, is_merge=False)),
+        "first": Count("pk", filter=COUNTED & Q(in_baseline=True)),
+        "took": WholeSeconds(Max(F("released_at") - F("authored_at"), filter=COUNTED)),
+        "seconds": Gathered("lead_seconds", filter=TIMED),
+    }
+    found = {release: Arrival._make([*facts, seconds or []]) for release, *facts, seconds in rows.annotate(**counts)}
+    took = WholeSeconds(F("released_at") - F("commit__authored_at"))
+    former: Any = formerly(scope).values_list("release", second_of("released_at"), took, "in_baseline", "lead_seconds")
+    for release, at, took, in_baseline, seconds in former:
+        each = found.get(release) or NOTHING._replace(at=at)
+        found[release] = each._replace(
+            commits=each.commits + 1,
+            in_baseline=each.in_baseline + in_baseline,
+            took=took if each.took is None else max(each.took, took),
+            seconds=each.seconds if in_baseline else [*each.seconds, seconds],
+        )
+    return Arrivals(found)
 
 
 def waiting(scope: Scope) -> list[tuple[datetime, int]]:
@@ -194,7 +215,7 @@ def waiting(scope: Scope) -> list[tuple[datetime, int]]:
 
 def _waiting(scope: Scope) -> list[tuple[datetime, int]]:
     end = scope.observed.end
-    left = Q(first_release=None) | Q(released_at__gte=end)
+    left = Q(released_at=None) | Q(released_at__gte=end)
     rows = known(scope).counted()
     if scope.looks_back:
         left |= Q(owned_since__gt=scope.as_of)
@@ -202,9 +223,9 @@ def _waiting(scope: Scope) -> list[tuple[datetime, int]]:
             owned_since__lte=scope.as_of, owned_until__gt=scope.as_of, released_at__lt=end
         )
         rows = rows.exclude(pk__in=then.values("commit"))
-    return list(
-        rows.filter(left, committed_at__lt=end).order_by("committed_at", "pk").values_list("committed_at", "pk")
-    )
+    rows = rows.filter(left, committed_at__lt=end).order_by("committed_at", "pk")
+    found: Any = rows.values_list(number_of("committed_at"), "pk")
+    return [(instant(number), pk) for number, pk in found]
 
 
 class Backlog:
@@ -212,44 +233,55 @@ class Backlog:
 
     def __init__(self, scope: Scope) -> None:
         self.end = scope.observed.end
-        self.left = [int(at.timestamp()) for at, _pk in waiting(scope)]
-        self.delivered = delivered(scope)
+        self.left = [floor(at.timestamp()) for at, _pk in waiting(scope)]
+        self.arrivals = [each for each in arrivals(scope).in_order if each.seconds]
+        self.instants = [each.at for each in self.arrivals]
 
     def at(self, instant: datetime) -> Open:
         since, count = self.left[:1], len(self.left)
         if instant < self.end:
-            gone = bisect_left(self.delivered.instants, instant.timestamp())
+            gone = bisect_left(self.instants, instant.timestamp())
             since = since + self._oldest[gone : gone + 1]
-            count = bisect_left(self._begun, instant.timestamp()) - gone
+            count = bisect_left(self._begun, instant.timestamp()) - self._delivered[gone]
         age = int(instant.timestamp()) - min(since) if since else 0
         return Open(max(count, 0), age if count > 0 and age > 0 else None)
 
     @cached_property
-    def _committed(self) -> list[int]:
-        facts = zip(self.delivered.instants, self.delivered.seconds, strict=True)
-        return [at - seconds for at, seconds in facts]
+    def _delivered(self) -> list[int]:
+        """How many had reached production with the first, the second … release."""
+        return list(accumulate((len(each.seconds) for each in self.arrivals), initial=0))
 
     @cached_property
     def _begun(self) -> list[int]:
-        return sorted([*self.left, *self._committed])
+        """When each was committed."""
+        return sorted([*self.left, *(each.at - took for each in self.arrivals for took in each.seconds)])
 
     @cached_property
     def _oldest(self) -> list[int]:
         """The oldest commit date from each delivery on to the last one."""
-        return list(accumulate(reversed(self._committed), min))[::-1]
+        begun = [each.at - max(each.seconds) for each in self.arrivals]
+        return list(accumulate(reversed(begun), min))[::-1]
 
 
 def change_lead_time(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    backlog, facts = Backlog(scope), delivered(scope)
+    backlog = Backlog(scope)
     for span in spans:
-        places = _inside(facts.instants, span)
-        took = sorted(facts.seconds[places.start : places.stop])
+        took = lead_times(scope, span)
         skewed = bisect_left(took, 0)
         took[:skewed] = [0] * skewed
-        first = sum(at in span for at in baseline(scope))
+        first = sum(each.in_baseline for each in arrivals(scope).within(span))
         excluded = {BASELINE: first} if first else {}
         excluded |= {SKEW: skewed} if skewed else {}
         yield durations(took, excluded, waiting=backlog.at(scope.seen(span).end))
+
+
+def lead_times(scope: Scope, span: Span) -> list[int]:
+    """Those of an interval in order; of the whole from those of its parts, which is done much faster."""
+    if span == scope.span and scope.bucket:
+        parts = [lead_times(scope, part) for part in scope.buckets]
+    else:
+        parts = [each.seconds for each in arrivals(scope).within(span)]
+    return sorted(chain.from_iterable(parts))
 
 
 def lead_time_rows(scope: Scope) -> Iterator[Row]:
@@ -267,18 +299,18 @@ def releases(scope: Scope) -> Timeline[Shipped]:
 
 
 def _releases(scope: Scope) -> Timeline[Shipped]:
-    brought = _brought(scope)
+    brought = arrivals(scope).of
     begin, end = scope.observed
     rows = scope.of(Release.objects.filter(released_at__gte=begin, released_at__lt=end))
     rows = rows.filter(created_at__lte=scope.as_of) if scope.looks_back else rows
     first = _first(scope)
     found = []
-    releases: Any = rows.order_by().values_list("pk", "product_id", "released_at")
-    for pk, product, at in releases:
-        commits, merges, bots, authored_at = brought.get(pk, (0, 0, 0, None))
-        left_out = BASELINE if at == first[product] else "" if authored_at else NO_COMMITS
-        seconds = seconds_between(authored_at, at) if authored_at else None
-        found.append(Shipped(at, pk, commits, merges, bots, seconds, left_out))
+    releases: Any = rows.order_by().values_list("pk", "product_id", number_of("released_at"))
+    for pk, product, number in releases:
+        at = instant(number)
+        each = brought.get(pk, NOTHING)
+        left_out = BASELINE if at == first[product] else NO_COMMITS if each.took is None else ""
+        found.append(Shipped(at, pk, each, left_out))
     return Timeline(found)
 
 
@@ -289,46 +321,29 @@ def _first(scope: Scope) -> dict[int, datetime]:
     return dict(rows.order_by().values_list("product").annotate(Min("released_at")))
 
 
-def _brought(scope: Scope) -> dict[int, tuple[int, int, int, datetime | None]]:
-    """Release → its commits, merges and bots' commits, and the earliest author date."""
-    rows: Any = owned(scope).order_by().values_list("first_release")
-    found = rows.annotate(
-        commits=Count("pk", filter=COUNTED),
-        merges=Count("pk", filter=Q(is_merge=True)),
-        bots=Count("pk", filter=Q(is_bot=True, is_merge=False)),
-        first=Min("authored_at", filter=COUNTED),
-    )
-    brought = {release: (commits, merges, bots, at) for release, commits, merges, bots, at in found}
-    former: Any = formerly(scope).values_list("release", "commit__authored_at")
-    for release, authored_at in former:
-        commits, merges, bots, first = brought.get(release, (0, 0, 0, None))
-        brought[release] = (commits + 1, merges, bots, min(first or authored_at, authored_at))
-    return brought
-
-
 def commit_volume(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
     for span in spans:
         found = releases(scope).within(span)
-        volumes = spread(each.commits for each in found)
+        volumes = spread(each.brought.commits for each in found)
         more = {"median": volumes.median, "mean": volumes.mean, "p90": volumes.p90}
-        more |= {name: sum(getattr(each, name) for each in found) for name in ("commits", "merges", "bots")}
+        more |= {name: sum(getattr(each.brought, name) for each in found) for name in ("commits", "merges", "bots")}
         yield Figure(volumes.median, volumes.n, "median", more=more)
 
 
 def volume_rows(scope: Scope) -> Iterator[Row]:
-    return (Row(each.at, "release", each.pk, each.commits) for each in releases(scope).within(scope.span))
+    return (Row(each.at, "release", each.pk, each.brought.commits) for each in releases(scope).within(scope.span))
 
 
 def release_cycle_time(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
     for span in spans:
         found = releases(scope).within(span)
-        took = [each.seconds for each in found if not each.left_out and each.seconds is not None]
+        took = [each.brought.took or 0 for each in found if not each.left_out]
         skewed = [SKEW for seconds in took if seconds < 0]
         yield durations([max(0, each) for each in took], tally([*(each.left_out for each in found), *skewed]))
 
 
 def cycle_rows(scope: Scope) -> Iterable[Row]:
     return [
-        Row(each.at, "release", each.pk, each.seconds and max(0, each.seconds), each.left_out)
+        Row(each.at, "release", each.pk, each.brought.took and max(0, each.brought.took), each.left_out)
         for each in releases(scope).within(scope.span)
     ]

@@ -14,6 +14,7 @@ from deployments.models import Deployment
 from releasemgmt.catalog.models import Tier
 from releasemgmt.kpis.definitions import Span, days, seconds_between, spread
 from releasemgmt.kpis.queries.figure import RATE, Figure, Row, ratio, tally
+from releasemgmt.kpis.queries.gathered import instant, number_of
 from releasemgmt.kpis.queries.scope import Scope, Timeline
 from releasemgmt.releases.models import Release
 
@@ -24,6 +25,7 @@ class Deployed(NamedTuple):
     """A deployment to production that is over; a release of before the service counts as one that succeeded."""
 
     at: datetime
+    day: int
     kind: str
     pk: int
     product: int
@@ -50,13 +52,20 @@ def deployed(scope: Scope) -> Timeline[Deployed]:
 
 def _deployed(scope: Scope) -> Timeline[Deployed]:
     inside = {"finished_at__gte": scope.span.begin, "finished_at__lt": scope.span.end}
-    columns = ("finished_at", "pk", "product_id", "status", "kind", "remediates_id")
+    columns = (number_of("finished_at"), "pk", "product_id", "status", "kind", "remediates_id")
     rows: Any = production(scope).filter(**inside).values_list(*columns)
+    succeeded = str(Deployment.Status.SUCCEEDED)
     found = [
-        Deployed(at, "deployment", pk, product, status == Deployment.Status.SUCCEEDED, kind == ROLLBACK, bool(repairs))
-        for at, pk, product, status, kind, repairs in rows
+        Deployed(at, _day(scope, at), "deployment", pk, product, status == succeeded, kind == ROLLBACK, bool(repairs))
+        for number, pk, product, status, kind, repairs in rows
+        for at in [instant(number)]
     ]
     return Timeline([*found, *_imported(scope)])
+
+
+def _day(scope: Scope, at: datetime) -> int:
+    """The day of the zone, as a number."""
+    return at.astimezone(scope.zone).toordinal()
 
 
 def _imported(scope: Scope) -> Iterator[Deployed]:
@@ -67,7 +76,7 @@ def _imported(scope: Scope) -> Iterator[Deployed]:
     known = Deployment.objects.filter(release=OuterRef("pk"), environment__tier=Tier.PRODUCTION)
     found: Any = rows.filter(~Exists(known)).values_list("released_at", "pk", "product_id")
     for at, pk, product in found:
-        yield Deployed(at, "release", pk, product, succeeded=True)
+        yield Deployed(at, _day(scope, at), "release", pk, product, succeeded=True)
 
 
 def known_since(scope: Scope) -> datetime | None:
@@ -76,9 +85,12 @@ def known_since(scope: Scope) -> datetime | None:
 
 
 def _known_since(scope: Scope) -> datetime | None:
+    own = min(scope.products().values(), default=None)
+    if own and own <= scope.span.begin:
+        return own  # earlier than what is asked for is early enough
     imported = scope.of(Release.objects.filter(imported=True, released_at__isnull=False))
     first: list[Any] = [
-        *scope.products().values(),
+        *filter(None, [own]),
         *production(scope).order_by("finished_at").values_list("finished_at", flat=True)[:1],
         *imported.order_by("released_at").values_list("released_at", flat=True)[:1],
     ]
@@ -92,9 +104,8 @@ def deployment_frequency(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure
         changes = [each for each in found if each.is_change]
         length = days(scope.seen(span), scope.zone)
         knows = since is not None and since < span.end and length > 0
-        zone = scope.zone
         more = {
-            "release_days": len({(each.product, each.at.astimezone(zone).toordinal()) for each in changes}),
+            "release_days": len({(each.product, each.day) for each in changes}),
             "median_interval": spread(_gaps(changes)).median,
             "rollbacks": sum(each.succeeded and each.goes_back for each in found),
         }

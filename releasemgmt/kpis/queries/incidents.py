@@ -17,7 +17,8 @@ from releasemgmt.catalog.models import Tier
 from releasemgmt.kpis.definitions import OBSERVATION, Span, clipped, seconds_between, seconds_of, union, without
 from releasemgmt.kpis.queries.deployments import known_since
 from releasemgmt.kpis.queries.figure import COUNT, OPEN, Figure, Open, Row, survival, tally
-from releasemgmt.kpis.queries.scope import Scope
+from releasemgmt.kpis.queries.gathered import instant, number_of
+from releasemgmt.kpis.queries.scope import FIRST, Scope, Timeline
 
 DOWN, DEGRADED = Incident.Kind.DOWN, Incident.Kind.DEGRADED
 PLANNED, NOTICE = "planned", "notice"
@@ -54,8 +55,11 @@ def troubles(scope: Scope) -> list[Trouble]:
 
 def _troubles(scope: Scope) -> list[Trouble]:
     rows = known(scope).overlapping(*scope.observed).order_by("started_at", "incident")
-    columns = ("incident_id", "product_id", "kind", "planned", "started_at", "restored_at")
-    return [Trouble(*row) for row in rows.values_list(*columns)]
+    columns = ("incident_id", "product_id", "kind", "planned", number_of("started_at"), number_of("restored_at"))
+    return [
+        Trouble._make([*facts, instant(began), None if over is None else instant(over)])
+        for *facts, began, over in rows.values_list(*columns)
+    ]
 
 
 def known(scope: Scope) -> Any:
@@ -80,22 +84,40 @@ def suspicions(scope: Scope) -> list[int]:
 
 
 def time_to_restore(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
+    counting = [each for each in troubles(scope) if not each.left_out]
     for span in spans:
         end = scope.seen(span).end
-        over = [each for each in troubles(scope) if each.restored_at and each.restored_at in span]
-        ended = [seconds_between(each.started_at, each.restored_at) for each in over if not each.left_out]  # type: ignore[arg-type]
-        going_on = [each for each in troubles(scope) if not each.left_out and each.is_open(end)]
-        censored = [seconds_between(each.started_at, end) for each in going_on]
+        over = restored(scope).within(span)
+        ended = [each.seconds for each in over if not each.left_out]
+        censored = [seconds_between(each.started_at, end) for each in counting if each.is_open(end)]
         yield survival(ended, censored, tally(each.left_out for each in over))
+
+
+class Restored(NamedTuple):
+    """An incident that is over, and how long it took."""
+
+    at: datetime
+    seconds: int
+    left_out: str
+    pk: int
+
+
+def restored(scope: Scope) -> Timeline[Restored]:
+    return scope.once("restored", lambda each: Timeline(_restored(each)))
+
+
+def _restored(scope: Scope) -> Iterator[Restored]:
+    for each in troubles(scope):
+        if each.restored_at:
+            yield Restored(each.restored_at, seconds_between(each.started_at, each.restored_at), each.left_out, each.pk)
 
 
 def restore_rows(scope: Scope) -> Iterator[Row]:
     end = scope.observed.end
+    for over in restored(scope).within(scope.span):
+        yield Row(over.at, "incident", over.pk, over.seconds, over.left_out)
     for each in troubles(scope):
-        if each.restored_at and each.restored_at in scope.span:
-            took = seconds_between(each.started_at, each.restored_at)
-            yield Row(each.restored_at, "incident", each.pk, took, each.left_out)
-        elif each.is_open(end) and not each.left_out:
+        if each.is_open(end) and not each.left_out:
             yield Row(each.started_at, "incident", each.pk, seconds_between(each.started_at, end), OPEN)
 
 
@@ -161,10 +183,11 @@ def _allowed(scope: Scope, products: Sequence[Any]) -> Iterable[Any]:
 
 def downtimes(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
     since = min(filter(None, [known_since(scope), *(each.started_at for each in troubles(scope)[:1])]), default=None)
+    unplanned = [each for each in troubles(scope) if each.kind == DOWN and not each.planned]
     for span in spans:
         seen = scope.seen(span)
         down, degraded, planned = (_tally_of(scope, name, seen) for name in ("down", "degraded", "planned"))
-        begun = [each for each in troubles(scope) if each.kind == DOWN and not each.planned and each.started_at in seen]
+        begun = [each for each in unplanned if each.started_at in seen]
         length = seconds_between(*seen) * len(scope.products())
         knows = since is not None and since < seen.end and length > 0
         yield Figure(
@@ -172,7 +195,7 @@ def downtimes(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
             len(begun),
             COUNT,
             tally(each.left_out for each in troubles(scope) if each.started_at in seen),
-            _going_on(scope, seen.end),
+            _going_on(unplanned, seen.end),
             {
                 "seconds": down["seconds"] if knows else None,
                 "availability": 1 - down["seconds"] / length if knows else None,
@@ -182,19 +205,28 @@ def downtimes(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
         )
 
 
+class Stretch(NamedTuple):
+    """When one product was down, degraded or down as announced."""
+
+    at: datetime
+    end: datetime
+
+
+def _stretches(scope: Scope, name: str) -> Timeline[Stretch]:
+    """Those of all products."""
+    found = (getattr(each, name) for each in outages(scope).values())
+    return scope.once(name, lambda _scope: Timeline(Stretch(*span) for spans in found for span in spans))
+
+
 def _tally_of(scope: Scope, name: str, span: Span) -> dict[str, int]:
     """How many intervals begin in the span, and how many seconds of it they take."""
-    of_products = [getattr(each, name) for each in outages(scope).values()]
-    return {
-        "count": sum(each.begin in span for intervals in of_products for each in intervals),
-        "seconds": sum(seconds_of(clipped(intervals, span)) for intervals in of_products),
-    }
+    begun = _stretches(scope, name)
+    touching = clipped((Span(*each) for each in begun.within(Span(FIRST, span.end)) if each.end > span.begin), span)
+    return {"count": len(begun.within(span)), "seconds": sum(seconds_between(*part) for part in touching)}
 
 
-def _going_on(scope: Scope, end: datetime) -> Open:
-    begun = [
-        each.started_at for each in troubles(scope) if each.kind == DOWN and not each.planned and each.is_open(end)
-    ]
+def _going_on(unplanned: Iterable[Trouble], end: datetime) -> Open:
+    begun = [each.started_at for each in unplanned if each.is_open(end)]
     return Open(len(begun), seconds_between(begun[0], end) if begun else None)
 
 

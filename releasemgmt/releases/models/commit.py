@@ -36,7 +36,7 @@ class Commit(models.Model):
     It belongs to the first release that contains it, once that has reached production or is imported as past.
     """
 
-    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="commits")
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, db_index=False, related_name="commits")
     sha = models.CharField(max_length=64, validators=[SHA])
     parents = models.JSONField(default=list)
     authored_at = models.DateTimeField()
@@ -69,11 +69,9 @@ class Commit(models.Model):
         indexes = [
             models.Index(fields=["product", "first_release"], name="commit_unreleased"),
             models.Index(fields=["first_release", "authored_at"], name="commit_of_a_release"),
-            models.Index(fields=["product", "released_at", "lead_seconds"], condition=TIMED, name="commit_lead_then"),
-            models.Index(fields=["product", "lead_seconds", "released_at"], condition=TIMED, name="commit_lead"),
-            models.Index(fields=["lead_seconds", "released_at"], condition=TIMED, name="commit_lead_of_all"),
+            models.Index(fields=["product", "released_at"], name="commit_reached"),
             models.Index(fields=["product", "committed_at"], condition=COUNTED, name="commit_made"),
-            models.Index(fields=["committed_at"], condition=COUNTED, name="commit_made_in_all"),
+            models.Index(fields=["product", "authored_at"], condition=COUNTED, name="commit_written"),
         ]
 
     def __str__(self) -> str:
