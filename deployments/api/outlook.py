@@ -51,9 +51,9 @@ class PlaceAnswer(serializers.Serializer[Any]):
     tier = serializers.CharField(source="environment.tier")
     product = serializers.CharField(source="product.key")
     component = serializers.CharField(source="component.key")
-    digest = serializers.CharField(source="running.build.digest", default=None)
-    release = serializers.CharField(source="running.release.number", default=None)
-    version = serializers.CharField(source="running.release.version", default=None)
+    digest = serializers.CharField(source="running.digest", default=None)
+    release = serializers.CharField(source="running.release", default=None)
+    version = serializers.CharField(source="running.version", default=None)
     since = InstantField(source="running.succeeded_at", default=None)
     deployment = serializers.IntegerField(source="running.deployment_id", default=None)
     observed_digest = serializers.CharField(source="seen.digest", default=None)
@@ -69,7 +69,7 @@ class MatrixAnswer(serializers.Serializer[Any]):
 
 
 class ComparedComponent(serializers.Serializer[Any]):
-    """A component's digest in the release beside the one that runs."""
+    """A component's digest in the release beside the one that runs; `unregistered` as in the matrix."""
 
     component = serializers.CharField(source="component.key")
     digest = serializers.CharField(source="build.digest", default=None)
@@ -77,6 +77,7 @@ class ComparedComponent(serializers.Serializer[Any]):
     running_release = serializers.CharField(source="running.release.number", default=None)
     running_since = InstantField(source="running.succeeded_at", default=None)
     changes = serializers.BooleanField()
+    unregistered = serializers.ListField(child=serializers.CharField())
 
 
 class ComparedCommit(serializers.Serializer[Any]):

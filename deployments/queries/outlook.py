@@ -15,7 +15,7 @@ from approvals.models import ChangeRequest
 from approvals.queries import riding
 from deployments.models import DeployedBuild, Deployment, DeploymentPlan
 from deployments.queries.incidents import caused_by
-from deployments.queries.places import running_in
+from deployments.queries.places import running_and_in_doubt
 from releasemgmt.catalog.models import Component, Environment, Tier
 from releasemgmt.releases.models import Build, Commit, DefectLink, Release
 from releasemgmt.releases.queries import builds_of, defect_links
@@ -26,15 +26,19 @@ FAILED = Deployment.Status.FAILED
 
 @dataclass(frozen=True)
 class Replacement:
-    """A component's build of the release, beside the one that runs there now, if any does."""
+    """A component's build of the release, beside the one that runs there now, if any does.
+
+    `unregistered` are digests that were deployed there since: nobody knows whether one of them is what runs.
+    """
 
     component: Component
     build: Build | None
     running: DeployedBuild | None
+    unregistered: Sequence[str] = ()
 
     @property
     def changes(self) -> bool:
-        """Whether the release would bring another digest."""
+        """Whether the release would bring another digest, as far as anybody knows."""
         return self.build is not None and (self.running is None or self.running.build.digest != self.build.digest)
 
 
@@ -61,22 +65,24 @@ class Comparison:
 
 def comparison(release: Release, environment: Environment) -> Comparison:
     """The release beside what runs in the environment now."""
-    running = list(running_in(environment, release.product))
+    running, in_doubt = running_and_in_doubt(environment, release.product)
     return Comparison(
         release=release,
         environment=environment,
-        components=_replacements(release, running),
+        components=_replacements(release, running, in_doubt),
         commits=_commits_beyond(release, running),
         changes=riding(release),
         defects=defect_links(release),
     )
 
 
-def _replacements(release: Release, running: Iterable[DeployedBuild]) -> list[Replacement]:
+def _replacements(
+    release: Release, running: Iterable[DeployedBuild], in_doubt: Mapping[Component, Sequence[str]]
+) -> list[Replacement]:
     there = {each.component: each for each in running}
     brought = {build.component: build for build in builds_of(release)}
     both = sorted({*there, *brought}, key=lambda component: component.key)
-    return [Replacement(each, brought.get(each), there.get(each)) for each in both]
+    return [Replacement(each, brought.get(each), there.get(each), in_doubt.get(each, ())) for each in both]
 
 
 def _commits_beyond(release: Release, running: list[DeployedBuild]) -> list[Commit]:

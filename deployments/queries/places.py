@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, F, JSONField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce, JSONObject
 
 from deployments.models import DeployedBuild, Deployment, Observation, UnregisteredDigest
 from releasemgmt.accounts import roles
@@ -17,13 +18,43 @@ from releasemgmt.releases.models import Build, Release
 
 
 @dataclass(frozen=True)
+class Running:
+    """A digest that runs somewhere: since when, by which deployment, and as a part of which release, if of any."""
+
+    digest: str
+    deployment_id: int
+    succeeded_at: datetime
+    release_id: int | None
+    version: str | None
+
+    @property
+    def release(self) -> str | None:
+        """The number of the release."""
+        return f"{Release.NUMBER_PREFIX}-{self.release_id}" if self.release_id else None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A digest that was seen somewhere, and whether that was another than ought to run there (Observation)."""
+
+    digest: str
+    expected: str
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+    @property
+    def differs(self) -> bool:
+        return self.digest != self.expected
+
+
+@dataclass(frozen=True)
 class Place:
     """One component in one environment: what was deployed there last, and what was seen there last."""
 
     component: Component
     environment: Environment
-    running: DeployedBuild | None
-    seen: Observation | None
+    running: Running | None
+    seen: Seen | None
     #: The digests of the latest deployment there that nobody had registered, whatever was deployed or seen since.
     strange: Sequence[UnregisteredDigest] = ()
 
@@ -36,73 +67,105 @@ class Place:
         """Whether something else was seen since than was deployed; what was seen before a deployment says nothing."""
         if self.seen is None or not self.seen.differs:
             return False
-        if self.running is None or self.running.succeeded_at is None:
+        if self.running is None:
             return True
-        is_later = self.seen.last_seen_at >= self.running.succeeded_at
-        return is_later and self.seen.digest != self.running.build.digest
+        return self.seen.last_seen_at >= self.running.succeeded_at and self.seen.digest != self.running.digest
 
     @property
     def unregistered(self) -> list[str]:
         """Digests that were deployed there since, of which nobody knows whether they are builds of this component."""
-        last = max(
-            (at for at in (self.running and self.running.succeeded_at, self.seen and self.seen.last_seen_at) if at),
-            default=None,
-        )
-        return [
-            each.digest for each in self.strange if each.succeeded_at and (last is None or last < each.succeeded_at)
-        ]
+        deployed_at = self.running.succeeded_at if self.running else None
+        return _since(self.strange, deployed_at, self.seen.last_seen_at if self.seen else None)
+
+
+#: What is read of a deployed build, and of an observation; what a rollback brought back belongs to an earlier release.
+RUNNING = {
+    "digest": F("build__digest"),
+    "deployment_id": F("deployment"),
+    "succeeded_at": F("succeeded_at"),
+    "release_id": Coalesce("back_to", "deployment__release"),
+    "version": Coalesce("back_to__version", "deployment__release__version"),
+}
+SEEN = {name: F(name) for name in ("digest", "expected", "first_seen_at", "last_seen_at")}
 
 
 def running_in(environment: Environment, product: Product, *, at: datetime | None = None) -> QuerySet[DeployedBuild]:
     """What runs of a product in an environment, now or at a past instant: one row a component."""
-    here = Component.objects.filter(product=product).values(latest=_latest(OuterRef("pk"), environment.pk, at))
+    here = Component.objects.filter(product=product).values(latest=_key(_latest(OuterRef("pk"), environment.pk, at)))
     return _deployed(_keys(here, "latest"))
 
 
 def what_is_where(at: datetime | None = None, *, user: User | None = None) -> list[Place]:
     """What runs in every environment, now or at a past instant, as far as the user sees it.
 
-    By environment, product and component. Where nothing was deployed or seen, there is no place. Five statements, or
-    seven where somebody deployed what nobody had registered.
+    By environment, product and component. Where nothing was deployed or seen, there is no place. At most five
+    statements: the first says what is known of each place, the others read what many places share.
     """
     products = Product.objects.all() if user is None else roles.visible_to(user, Product.objects.all(), team="team")
     uses = Product.environments.through.objects.filter(product__in=products, product__components__isnull=False)
     component, environment = OuterRef("product__components"), OuterRef("environment")
-    known = {"latest": _latest(component, environment, at), "last": _last_seen(component, environment, at)}
-    found = list(uses.values(strange=_last_unregistered(OuterRef("product"), environment, at), **known))
-    places: dict[tuple[int, int], dict[str, Any]] = {}
-    for each in _running(_keys(found, "latest")):
-        _at(places, each.component, each.environment)["running"] = each
-    seen = Observation.objects.filter(pk__in=_keys(found, "last"))
-    for one in seen.select_related("component__product", "environment"):
-        _at(places, one.component, one.environment)["seen"] = one
-    for its, where, digests in _unregistered(_keys(found, "strange")):
-        _at(places, its, where)["strange"] = digests
-    return sorted((Place(**known) for known in places.values()), key=_in_order)
+    last = {
+        "running": _said(_latest(component, environment, at), **RUNNING),
+        "seen": _said(_last_seen(component, environment, at), **SEEN),
+        "strange": _key(_last_unregistered(OuterRef("product"), environment, at)),
+    }
+    rows: Iterable[Any] = uses.values("environment", component=F("product__components"), **last)
+    known = [row for row in rows if row["running"] or row["seen"] or row["strange"]]
+    components = Component.objects.prefetch_related("product").in_bulk({row["component"] for row in known})
+    environments = Environment.objects.in_bulk({row["environment"] for row in known})
+    strange = _unregistered(_keys(known, "strange"))
+    places = [
+        Place(
+            component=components[row["component"]],
+            environment=environments[row["environment"]],
+            running=Running(**_with_instants(row["running"])) if row["running"] else None,
+            seen=Seen(**_with_instants(row["seen"])) if row["seen"] else None,
+            strange=strange.get(row["strange"], ()),
+        )
+        for row in known
+    ]
+    return sorted(places, key=_in_order)
 
 
-def _at(places: dict[tuple[int, int], dict[str, Any]], component: Component, environment: Environment) -> Any:
-    unknown = {"component": component, "environment": environment, "running": None, "seen": None}
-    return places.setdefault((component.pk, environment.pk), unknown)
+def _unregistered(keys: Collection[int]) -> dict[int, list[UnregisteredDigest]]:
+    """For each of these digests, all that were deployed together with it."""
+    together: dict[int, list[UnregisteredDigest]] = {}
+    for each in UnregisteredDigest.objects.filter(deployment__unregistered__in=set(keys)).order_by("digest"):
+        together.setdefault(each.deployment_id, []).append(each)
+    return {each.pk: digests for digests in together.values() for each in digests}
 
 
-def _unregistered(keys: Collection[int]) -> Iterator[tuple[Component, Environment, list[UnregisteredDigest]]]:
-    """The components of which each deployment of these digests may have brought a build, and all of its digests."""
-    rows: dict[tuple[int, Environment], list[UnregisteredDigest]] = {}
-    digests = UnregisteredDigest.objects.filter(deployment__unregistered__in=set(keys))
-    for each in digests.select_related("environment").order_by("digest"):
-        rows.setdefault((each.product_id, each.environment), []).append(each)
-    components = Component.objects.filter(product__in={product for product, _ in rows}).select_related("product")
-    for component in components:
-        for (product, environment), found in rows.items():
-            if product == component.product_id:
-                yield component, environment, found
+def running_and_in_doubt(
+    environment: Environment, product: Product
+) -> tuple[list[DeployedBuild], dict[Component, list[str]]]:
+    """What runs of a product in an environment, and of each component the digests that may have replaced it.
+
+    Two statements; six where somebody deployed what nobody had registered.
+    """
+    strange = _key(_last_unregistered(product.pk, environment.pk, None))
+    last = {"latest": _key(_latest(OuterRef("pk"), environment.pk, None)), "strange": strange}
+    rows = list(product.components.values(**last))
+    running = list(_deployed(_keys(rows, "latest")))
+    found = _unregistered(_keys(rows[:1], "strange"))
+    if not found:
+        return running, {}
+    components = list(product.components.all())
+    deployed_at = {each.component: each.succeeded_at for each in running}
+    seen_at = {each.component: each.last_seen_at for each in last_seen(components, environment).values()}
+    digests = next(iter(found.values()))
+    return running, {each: _since(digests, deployed_at.get(each), seen_at.get(each)) for each in components}
+
+
+def _since(strange: Iterable[UnregisteredDigest], *known_at: datetime | None) -> list[str]:
+    """Those that were deployed after the last instant at which somebody knew what runs there."""
+    last = max((at for at in known_at if at), default=None)
+    return [each.digest for each in strange if each.succeeded_at and (last is None or last < each.succeeded_at)]
 
 
 def last_seen(components: Iterable[Component], environment: Environment) -> dict[int, Observation]:
     """What was seen of these components in an environment last, by the key of the component; two statements."""
     rows = Component.objects.filter(pk__in=[each.pk for each in components])
-    keys = _keys(rows.values(last=_last_seen(OuterRef("pk"), environment.pk, None)), "last")
+    keys = _keys(rows.values(last=_key(_last_seen(OuterRef("pk"), environment.pk, None))), "last")
     found = Observation.objects.filter(pk__in=keys).select_related("component__product").order_by("component__key")
     return {each.component_id: each for each in found}
 
@@ -111,7 +174,7 @@ def ran_before_attempt(attempt: Deployment) -> list[DeployedBuild]:
     """What ran of an attempt's components in its environment when it began; what was not there yet is left out."""
     components = Component.objects.filter(pk__in=attempt.deployed_builds.values("component"))
     before = _latest(OuterRef("pk"), attempt.environment_id, attempt.started_at, but=attempt.pk)
-    return list(_deployed(_keys(components.values(latest=before), "latest")))
+    return list(_deployed(_keys(components.values(latest=_key(before)), "latest")))
 
 
 def replaced_since(attempt: Deployment) -> list[DeployedBuild]:
@@ -128,8 +191,10 @@ def _in_order(place: Place) -> tuple[int, str, str, str]:
     return place.environment.rank, place.environment.key, place.product.key, place.component.key
 
 
-def _latest(component: Any, environment: Any, at: datetime | None, *, but: int | None = None) -> Subquery:
-    """The row of what ran there last by then, unless it was removed; `but` is a deployment that is not looked at."""
+def _latest(
+    component: Any, environment: Any, at: datetime | None, *, but: int | None = None
+) -> QuerySet[DeployedBuild]:
+    """What ran there last by then comes first, unless it was removed; `but` is a deployment that is not looked at."""
     there = DeployedBuild.objects.filter(component=component, environment=environment)
     if but is not None:
         there = there.exclude(deployment=but)
@@ -137,19 +202,35 @@ def _latest(component: Any, environment: Any, at: datetime | None, *, but: int |
         past = there.filter(succeeded_at__isnull=False, removed_at=None)
     else:
         past = there.filter(succeeded_at__lte=at).exclude(removed_at__lte=at)
-    return Subquery(past.order_by("-succeeded_at", "-pk").values("pk")[:1])
+    return past.order_by("-succeeded_at", "-pk")
 
 
-def _last_seen(component: Any, environment: Any, at: datetime | None) -> Subquery:
+def _last_seen(component: Any, environment: Any, at: datetime | None) -> QuerySet[Observation]:
     there = Observation.objects.filter(component=component, environment=environment)
     past = there if at is None else there.filter(first_seen_at__lte=at)
-    return Subquery(past.order_by("-first_seen_at").values("pk")[:1])
+    return past.order_by("-first_seen_at")
 
 
-def _last_unregistered(product: Any, environment: Any, at: datetime | None) -> Subquery:
+def _last_unregistered(product: Any, environment: Any, at: datetime | None) -> QuerySet[UnregisteredDigest]:
     there = UnregisteredDigest.objects.filter(product=product, environment=environment)
     past = there.filter(succeeded_at__isnull=False) if at is None else there.filter(succeeded_at__lte=at)
-    return Subquery(past.order_by("-succeeded_at", "-pk").values("pk")[:1])
+    return past.order_by("-succeeded_at", "-pk")
+
+
+def _key(rows: QuerySet[Any]) -> Subquery:
+    """The key of the first of these rows."""
+    return Subquery(rows.values("pk")[:1])
+
+
+def _said(rows: QuerySet[Any], **facts: Any) -> Subquery:
+    """What the first of these rows says, in one column."""
+    return Subquery(rows.values(said=JSONObject(**facts))[:1], output_field=JSONField())
+
+
+def _with_instants(said: dict[str, Any]) -> dict[str, Any]:
+    """Instants are text in JSON, and SQLite's are without a zone, in UTC."""
+    instants = {name: datetime.fromisoformat(text) for name, text in said.items() if name.endswith("_at")}
+    return said | {name: at if at.tzinfo else at.replace(tzinfo=UTC) for name, at in instants.items()}
 
 
 def _keys(rows: Iterable[Any], name: str) -> list[int]:
@@ -160,18 +241,6 @@ def _keys(rows: Iterable[Any], name: str) -> list[int]:
 def _deployed(keys: list[int]) -> QuerySet[DeployedBuild]:
     facts = ("build", "component__product", "environment", "deployment__release", "deployment__product", "back_to")
     return DeployedBuild.objects.filter(pk__in=keys).select_related(*facts).order_by("component__key")
-
-
-def _running(keys: list[int]) -> list[DeployedBuild]:
-    """The rows of these keys with all that is known of them; what many of them share is read once. Three statements."""
-    rows = list(DeployedBuild.objects.filter(pk__in=keys).select_related("back_to"))
-    builds = Build.objects.select_related("component__product").in_bulk({row.build_id for row in rows})
-    shared = Deployment.objects.select_related("release", "environment", "product")
-    deployments = shared.in_bulk({row.deployment_id for row in rows})
-    for row in rows:
-        row.build, row.deployment = builds[row.build_id], deployments[row.deployment_id]
-        row.component, row.environment = row.build.component, row.deployment.environment
-    return rows
 
 
 def covering(builds: Collection[Build]) -> list[Release]:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from approvals.models import ApprovalRound, ChangeRequest
 from deployments.commands import observe
 from deployments.models import Deployment
-from deployments.queries import what_is_where
+from deployments.queries import comparison, what_is_where
 from releasemgmt.workflow import queries
 from releasemgmt.workflow.errors import Absent, Conflict, Invalid
 from tests.conftest import NOW
@@ -145,9 +145,22 @@ def test_what_ran_there_is_in_doubt_until_somebody_knows(shop: Shop) -> None:
 def test_where_nothing_was_known_they_are_all_that_is_known(shop: Shop, django_assert_max_num_queries: Any) -> None:
     shop.report(product=shop.product, environment=shop.test, unregistered=[STRANGE])
     ProductFactory(team=shop.product.team)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(5):
         assert doubts() == {("test", "api"): [STRANGE], ("test", "web"): [STRANGE]}
     assert doubts(user=someone("deployer", team=ProductFactory().team)) == {}
+
+
+def test_a_comparison_says_what_may_have_been_replaced(shop: Shop, django_assert_max_num_queries: Any) -> None:
+    release = shop.release("1.0")
+    shop.report(release=release, finished_at=at(-9))
+    shop.report(product=shop.product, unregistered=[STRANGE, STRANGER], finished_at=at(-5))
+    shop.report(product=shop.product, environment=shop.test, unregistered=[STRANGER], finished_at=at(-5))
+    shop.report(builds=[release.builds.get(component__key="web")], kind="redeploy", finished_at=at(-3))
+    with django_assert_max_num_queries(10):
+        told = comparison(release, shop.production).components
+    assert [(each.component.key, each.unregistered) for each in told] == [("api", [STRANGE, STRANGER]), ("web", [])]
+    answer = Caller(shop.ci).get(f"/api/v1/releases/{release.number}/comparison/", environment="test")
+    assert [each["unregistered"] for each in answer["components"]] == [[STRANGER], [STRANGER]]
 
 
 # --- over REST ---
