@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from releasemgmt.kpis.definitions import MEANINGS
 from releasemgmt.portal.figures import words
-from releasemgmt.portal.figures.drawing import by_magnitude, from_nothing
+from releasemgmt.portal.figures.drawing import by_magnitude, from_nothing, visible
 from releasemgmt.portal.figures.pages import GROUPS
 from tests.conftest import NOW
 from tests.deployments.conftest import shop as shop
@@ -66,6 +67,18 @@ def cards(html: str) -> dict[str, str]:
     return {name: said(rest) for name, rest in found}
 
 
+def figures(html: str) -> dict[str, str]:
+    """Each chart with its table by its title."""
+    return dict(re.findall(r'<figure class="rm-card rm-chart" aria-label="([^"]*)">(.*?)</figure>', html, re.S))
+
+
+def drawn(figure: str) -> dict[str, list[list[Any]]]:
+    """The values of a chart by their tone, as the browser gets them."""
+    found = re.search(r'<script type="application/json">(.*?)</script>', figure)
+    assert found
+    return {series["tone"]: series["values"] for series in json.loads(found[1])["series"]}
+
+
 def test_each_figure_says_its_value_of_how_many_and_what_is_open(desk: Client) -> None:
     found = cards(text(desk))
     assert set(found) == set(MEANINGS)
@@ -77,31 +90,46 @@ def test_each_figure_says_its_value_of_how_many_and_what_is_open(desk: Client) -
 
 def test_beside_each_chart_stands_its_table_and_a_click_away_what_it_means(desk: Client) -> None:
     html = text(desk)
-    drawn = re.findall(r'<figure class="rm-card rm-chart".*?</figure>', html, re.S)
-    assert len(drawn) >= 5
-    for each in drawn:
-        assert re.search(r'<svg role="img" aria-label="[^"]{20,}"', each)
+    found = figures(html)
+    assert len(found) >= 5
+    for each in found.values():
+        assert re.search(r'hidden><canvas role="img" aria-label="[^"]{20,}"', each)
         assert (
             '<th scope="col"' in each and each.count('<th scope="row">') >= 1 and 'tabindex="0" role="region"' in each
         )
         assert re.search(r'<a href="/admin/figures/\w+/[^"]*">Definition and rows', each)
     assert "Days and times in UTC." in html and "Last 30 days" in html
-    deployed = next(each for each in drawn if 'aria-label="Deployments to production by day"' in each)
+    deployed = found["Deployments to production by day"]
     assert "2 Mar 2026 0 1 0 1" in said(deployed) and "1 Mar 2026 1 0 0 1" in said(deployed)
-    assert deployed.count('<rect class="is-bad" x=') == 1 and deployed.count('<rect class="is-value" x=') == 1
-    strip = next(each for each in drawn if 'aria-label="Downtime"' in each)
-    assert "2 Mar 2026, 09:05 Down 1 h" in said(strip) and strip.count('<rect class="is-down" x=') == 1
+    strip = found["Downtime"]
+    assert "2 Mar 2026, 09:05 Down 1 h" in said(strip)
+
+
+def test_a_chart_draws_what_its_table_says(desk: Client) -> None:
+    found = figures(text(desk))
+    lead = drawn(found["Change lead time"])
+    assert [title for _at, _value, title in lead["point"]] == [
+        f"{took}, 2 Mar 2026, 09:00".replace(" d", "\u00a0d").replace(" h", "\u00a0h")
+        for took in ("1 d 21 h", "1 d 20 h")
+    ]
+    deployed = drawn(found["Deployments to production by day"])
+    assert [value for _at, value, _title in deployed["value"] if value] == [1]
+    assert [title for _at, value, title in deployed["bad"] if value] == ["2 Mar 2026: 1 deployment, 1 failed"]
+    (((begin, end), _row, title),) = drawn(found["Downtime"])["down"]
+    assert begin == (NOW + 5 * MINUTE).timestamp() * 1_000 and end - begin == 3_600_000
+    assert title == "Down from 2 Mar 2026, 09:05, 1\u00a0h"
+    assert sum(count or 0 for _band, count, _title in drawn(found["Distribution of change lead time"])["value"]) == 2
 
 
 def test_what_is_not_known_is_a_gap_and_no_nought(desk: Client) -> None:
-    drawn = re.findall(r'<figure class="rm-card rm-chart".*?</figure>', text(desk), re.S)
-    lead = next(each for each in drawn if 'aria-label="Change lead time"' in each)
-    assert (
-        len(re.findall(r'<circle class="is-median"[^>]*><title>', lead)) == 1 and '<line class="is-median"' not in lead
-    )
+    found = figures(text(desk))
+    lead = found["Change lead time"]
+    medians = [value for _at, value, _title in drawn(lead)["median"]]
+    assert len(medians) == 30 and medians.count(None) == 29
     assert said(lead).count(" 2026 – 0") == 29 and "28 Feb 2026 – 0" in said(lead)
-    strip = next(each for each in drawn if 'aria-label="Downtime"' in each)
-    assert strip.count('<rect class="is-gap" x=') > 20
+    strip, deployed = drawn(found["Downtime"]), drawn(found["Deployments to production by day"])
+    assert len(strip["gap"]) > 20 and len(strip["gap"]) + len(strip["up"]) == 30
+    assert deployed["gap"] == strip["gap"] and 0 not in [value for _at, value, _title in deployed["value"]]
 
 
 def test_a_figure_has_its_definition_and_its_very_rows(desk: Client, busy: Shop) -> None:
@@ -212,13 +240,25 @@ def test_a_share_is_not_rounded_to_all_or_nothing() -> None:
     assert found == ["0 %", "50 %", "99.99 %", "100 %"] and words.share(None) == "–"
 
 
+def test_a_number_is_not_rounded_to_nothing() -> None:
+    assert [words.number(value) for value in (0, 0.0044, 0.014, 3.405, 1_234.5)] == [
+        "0",
+        "0.004",
+        "0.01",
+        "3.40",
+        "1,234",
+    ]
+
+
 def test_scales_hold_what_they_are_to_show() -> None:
-    for most in (0.2, 1, 3, 7, 1_234):
-        scale = from_nothing(most, "")
-        assert 0 <= scale.height(most) <= scale.height(0) == 200 and 2 <= len(scale.up) <= 6
-    for values in ([], [0], [30, 40], [5, 86_400], [86_400 * 20_000]):
-        scale = by_magnitude(values)
-        assert all(0 <= scale.height(value) <= 200 for value in values) and len(scale.up) >= 2
+    for most in (1, 59, 3_700, 86_400, 86_400 * 20_000):
+        options, marks = from_nothing(most, words.SECONDS)
+        assert marks[0].value == 0 and options["max"] == marks[-1].value >= most and 2 <= len(marks) <= 6
+    assert from_nothing(0.3, words.SHARE).options["max"] == 1
+    assert not from_nothing(7, "commits").marks and not from_nothing(0.2, "commits").marks  # the library marks numbers
+    for values in ([], [0.0], [30.0, 40.0], [5.0, 86_400.0], [86_400.0 * 20_000]):
+        options, marks = by_magnitude(values)
+        assert all(options["min"] <= visible(value) <= options["max"] for value in values) and len(marks) >= 2
 
 
 def test_every_figure_has_its_place_and_its_words() -> None:

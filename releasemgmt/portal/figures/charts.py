@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from django.utils.formats import date_format
@@ -13,20 +12,18 @@ from releasemgmt.kpis.definitions import MEANINGS, Span
 from releasemgmt.kpis.queries import Row, Scope, rows
 from releasemgmt.kpis.queries.governance import BEFORE_USERS
 from releasemgmt.portal.figures.drawing import (
-    HEIGHT,
-    Across,
-    Box,
+    COUNTS,
+    Axis,
     Chart,
-    Dot,
-    Key,
-    Scale,
-    Stroke,
+    Mark,
+    Series,
     Table,
-    Tick,
+    Value,
     by_magnitude,
     from_nothing,
-    percent,
-    pixels,
+    over_time,
+    stamp,
+    visible,
 )
 from releasemgmt.portal.figures.words import (
     COUNTED,
@@ -46,9 +43,6 @@ from releasemgmt.portal.figures.words import (
 
 #: So many points are drawn at once; of more, every second, third …
 MOST_POINTS = 600
-STRIP = 36
-#: In percent of the width.
-NARROW = 0.3
 #: The bars of a distribution: from which duration on, and how it is called.
 BANDS = (
     (0, "under 1 h"),
@@ -75,8 +69,8 @@ class Shown(NamedTuple):
     parts: Sequence[tuple[Span, Figures]]
 
     @property
-    def across(self) -> Across:
-        return Across(self.scope.span, self.scope.zone)
+    def across(self) -> Axis:
+        return over_time(self.scope.span, self.scope.zone)
 
     def day(self, at: datetime) -> str:
         """When a bucket begins, as people name it."""
@@ -97,56 +91,52 @@ class Shown(NamedTuple):
 
 def trend(shown: Shown, name: str) -> Chart:
     """A figure bucket by bucket, with the very cases behind it where they are durations."""
-    unit = MEANINGS[name].unit
-    points = [row for row in shown.rows(name) if not row.left_out] if unit == SECONDS else []
+    lasts = MEANINGS[name].unit == SECONDS
+    cases = [row for row in shown.rows(name) if not row.left_out and row.value is not None] if lasts else []
     values = [figure["value"] for _span, figure in shown.of(name) if figure["value"] is not None]
-    cases = [row.value for row in points if row.value is not None]
-    scale = by_magnitude([*values, *cases]) if unit == SECONDS else from_nothing(max([*values, 0]) or 1, unit)
-    drawn, note = _points(shown, points, scale)
-    line = list(_medians(shown, name, scale))
+    every = -(-len(cases) // MOST_POINTS) or 1
+    value = "Mean" if shown.whole[name]["estimator"] == "mean" else "Median"
     return Chart(
+        kind="points",
         name=name,
         title=MEANINGS[name].label,
-        note=note or f"by {shown.scope.bucket}",
+        note=_how_drawn(shown, len(cases), every),
         says=_in_a_sentence(shown, name),
         table=_trend_table(shown, name),
-        up=scale.up,
-        across=shown.across.ticks(),
-        dots=drawn,
-        strokes=[Stroke(a.left, a.top, b.left, b.top) for a, b in pairwise(line) if a and b],
-        medians=[dot for dot in line if dot],
-        keys=_keys(shown, name) if drawn else (),
+        across=shown.across,
+        up=by_magnitude([*values, *(row.value or 0 for row in cases)])
+        if lasts
+        else from_nothing(max([*values, 0]) or 1, MEANINGS[name].unit),
+        series=[
+            Series("median", f"{value} by {shown.scope.bucket}", list(_medians(shown, name))),
+            Series("point", f"Each {COUNTED[name]}", [_point(shown, row) for row in cases[::every]]),
+        ],
     )
 
 
-def _keys(shown: Shown, name: str) -> list[Key]:
-    value = "Mean" if shown.whole[name]["estimator"] == "mean" else "Median"
-    return [Key("median", f"{value} by {shown.scope.bucket}"), Key("point", f"Each {COUNTED[name]}")]
+def _how_drawn(shown: Shown, cases: int, every: int) -> str:
+    """What is to be seen; cases are thinned out where they are too many to be told apart."""
+    parts = f"by {shown.scope.bucket}" + (", each case a point, on a logarithmic scale" if cases else "")
+    return parts + (f"; of {cases:,} points one in {every} is drawn" if every > 1 else "")
 
 
-def _points(shown: Shown, found: Sequence[Row], scale: Scale) -> tuple[list[Dot], str]:
-    """The cases, thinned out where they are too many to be told apart, and in which case it says so."""
-    every = -(-len(found) // MOST_POINTS) or 1
-    dots = [
-        Dot(percent(shown.across.at(row.at)), pixels(scale.height(row.value)), _title(shown, row))
-        for row in found[::every]
-        if row.value is not None
-    ]
-    note = f"by {shown.scope.bucket}, each case a point, on a logarithmic scale" if dots else ""
-    return dots, note + (f"; of {len(found):,} points one in {every} is drawn" if every > 1 else "")
+def _point(shown: Shown, row: Row) -> Value:
+    return Value(stamp(row.at), visible(row.value or 0), f"{duration(row.value)}, {shown.minute(row.at)}")
 
 
-def _title(shown: Shown, row: Row) -> str:
-    return f"{duration(row.value)}, {shown.minute(row.at)}"
-
-
-def _medians(shown: Shown, name: str, scale: Scale) -> Iterator[Dot | None]:
-    """The value of each bucket; None is a gap in the line."""
+def _medians(shown: Shown, name: str) -> Iterator[Value]:
+    """The value of each bucket; where there is none, the line has a gap."""
     unit = MEANINGS[name].unit
     for span, figure in shown.of(name):
         value = figure["value"]
         title = f"{shown.day(span.begin)}: {amount(value, unit)} of {counted(figure['n'], COUNTED[name])}"
-        yield None if value is None else Dot(shown.across.middle(span), pixels(scale.height(value)), title)
+        height = visible(value) if value is not None and unit == SECONDS else value
+        yield Value(_middle_of(span), height, "" if value is None else title)
+
+
+def _middle_of(span: Span) -> int:
+    """Where the value of a bucket stands."""
+    return (stamp(span.begin) + stamp(span.end)) // 2
 
 
 def _in_a_sentence(shown: Shown, name: str) -> str:
@@ -180,10 +170,9 @@ def distribution(shown: Shown, name: str) -> Chart:
         (text, sum(begin <= value and (end is None or value < end) for value in found))
         for (begin, text), end in zip(BANDS, ends, strict=True)
     ]
-    scale = from_nothing(max(count for _text, count in counts) or 1, "")
-    width = 100 / len(counts)
     what = MEANINGS[name].label.lower()
     return Chart(
+        kind="bars",
         name=name,
         title=f"Distribution of {what}",
         note=_middle(shown.whole[name]),
@@ -192,12 +181,14 @@ def distribution(shown: Shown, name: str) -> Chart:
             ["Took", f"{COUNTED[name].capitalize()}s", "Share"],
             [[text, f"{count:,}", share(count / len(found))] for text, count in counts if count],
         ),
-        up=scale.up,
-        across=[Tick(percent(width * (n + 0.5)), text) for n, (text, _count) in enumerate(counts)],
-        boxes=[
-            _bar("value", percent(width * (n + 0.1)), percent(width * 0.8), scale, 0, count, f"{text}: {count:,}")
-            for n, (text, count) in enumerate(counts)
-            if count
+        across=Axis({"min": -0.5, "max": len(counts) - 0.5}, [Mark(n, text) for n, (text, _n) in enumerate(counts)]),
+        up=COUNTS,
+        series=[
+            Series(
+                "value",
+                f"{COUNTED[name].capitalize()}s",
+                [Value(n, count or None, f"{text}: {count:,}") for n, (text, count) in enumerate(counts)],
+            )
         ],
     )
 
@@ -209,42 +200,45 @@ def _middle(figure: Mapping[str, Any]) -> str:
     return f"median {duration(figure['median'])}{p90}"
 
 
-def _bar(tone: str, left: str, width: str, scale: Scale, low: float, high: float, title: str = "") -> Box:
-    """A bar from a value up to another."""
-    top, bottom = scale.height(high), scale.height(low)
-    return Box(tone, left, pixels(top), width, pixels(bottom - top), title)
-
-
-def _gap(left: str, width: str, height: int = HEIGHT) -> Box:
-    return Box("gap", left, "0", width, str(height), "Nothing is known of this time")
-
-
 def deployments(shown: Shown) -> Chart:
     """How many deployments there were, and how many of them failed."""
     frequency, failing = shown.of("deployment_frequency"), shown.of("change_fail_rate")
-    counts = [_deployed(a, b) for (_span, a), (_same, b) in zip(frequency, failing, strict=True)]
-    scale = from_nothing(max([each.good + each.bad for each in counts if each], default=1) or 1, "")
-    boxes: list[Box] = []
-    for (span, _figure), each in zip(frequency, counts, strict=True):
-        if each is None:
-            boxes.append(_gap(*_place(shown, span)))
-            continue
-        left, width = shown.across.bar(span)
-        title = f"{shown.day(span.begin)}: {counted(each.good + each.bad, 'deployment')}, {each.bad:,} failed"
-        boxes += [_bar("value", left, width, scale, 0, each.good, title)] if each.good else []
-        boxes += [_bar("bad", left, width, scale, each.good, each.good + each.bad, title)] if each.bad else []
+    counts = [(span, _deployed(a, b)) for (span, a), (_same, b) in zip(frequency, failing, strict=True)]
     figure = shown.whole["deployment_frequency"]
+
+    def bars(height: Callable[[Deployed], int]) -> list[Value]:
+        return [
+            Value(_middle_of(span), (each and height(each)) or None, _count_of(shown, span, each))
+            for span, each in counts
+        ]
+
     return Chart(
+        kind="bars",
         name="deployment_frequency",
         title=f"Deployments to production by {shown.scope.bucket}",
         note=f"{number(figure['value'])} a day" if figure["value"] is not None else "",
         says=_in_a_sentence(shown, "deployment_frequency"),
         table=_deployment_table(shown, counts),
-        up=scale.up,
-        across=shown.across.ticks(),
-        boxes=boxes,
-        keys=[Key("value", "Succeeded"), Key("bad", "Failed, or caused a failure"), *_gap_key(boxes)],
+        across=shown.across,
+        up=COUNTS,
+        series=[
+            Series("value", "Succeeded", bars(lambda each: each.good)),
+            Series("bad", "Failed, or caused a failure", bars(lambda each: each.bad)),
+            _unknown(frequency),
+        ],
     )
+
+
+def _unknown(found: Sequence[tuple[Span, Mapping[str, Any]]]) -> Series:
+    """The times about which a figure says nothing, which are no times at which nothing was."""
+    unknown = [span for span, figure in found if figure["value"] is None]
+    return Series("gap", "Nothing is known", [_during(span, "Nothing is known of this time") for span in unknown])
+
+
+def _count_of(shown: Shown, span: Span, each: Deployed | None) -> str:
+    if each is None:
+        return ""
+    return f"{shown.day(span.begin)}: {counted(each.good + each.bad, 'deployment')}, {each.bad:,} failed"
 
 
 class Deployed(NamedTuple):
@@ -264,27 +258,29 @@ def _deployed(frequency: Mapping[str, Any], failing: Mapping[str, Any]) -> Deplo
     return Deployed(took - failing["failed"], failing["failed"] + never, frequency["rollbacks"])
 
 
-def _deployment_table(shown: Shown, deployed: Sequence[Deployed | None]) -> Table:
+def _deployment_table(shown: Shown, deployed: Sequence[tuple[Span, Deployed | None]]) -> Table:
     lines = []
-    for (span, figure), each in reversed(list(zip(shown.of("deployment_frequency"), deployed, strict=True))):
+    for (_span, figure), (span, each) in reversed(list(zip(shown.of("deployment_frequency"), deployed, strict=True))):
         counts = [str(each.good), str(each.bad), str(each.back)] if each else [NOTHING] * 3
         lines.append([shown.day(span.begin), *counts, number(figure["value"])])
     return Table(["From", "Succeeded", "Failed", "Rollbacks", "A day"], lines)
 
 
-def _gap_key(boxes: Sequence[Box]) -> list[Key]:
-    return [Key("gap", "Nothing is known")] if any(box.tone == "gap" for box in boxes) else []
-
-
 def downtime(shown: Shown) -> Chart:
-    """When something was down, degraded or announced, as a strip."""
+    """When something was down, degraded or announced, as a strip: what matters most is on top."""
     found = shown.rows("downtimes")
-    boxes = [_ground(shown, span, figure) for span, figure in shown.of("downtimes")]
-    for tone in ("notice", "planned", "degraded", "down"):  # what matters most is drawn last
-        boxes += [_outage(shown, row, tone) for row in found if (row.left_out or "down") == tone]
+    buckets = shown.of("downtimes")
+    outages = [
+        Series(
+            tone, tone.capitalize(), [_outage(shown, row, tone) for row in found if (row.left_out or "down") == tone]
+        )
+        for tone in ("down", "degraded", "planned", "notice")
+    ]
+    well = [_during(span, f"{shown.day(span.begin)}: {said}") for span, each in buckets if (said := _count(each))]
     figure = shown.whole["downtimes"]
     parts = [_count(figure), f"{share(figure['availability'])} available" if figure["value"] is not None else ""]
     return Chart(
+        kind="strip",
         name="downtimes",
         title="Downtime",
         note=", ".join(filter(None, parts)),
@@ -296,19 +292,9 @@ def downtime(shown: Shown) -> Chart:
                 for row in reversed(found[-MOST_INCIDENTS:])
             ],
         ),
-        height=STRIP,
-        across=shown.across.ticks(),
-        boxes=boxes,
-        keys=[*(Key(tone, tone.capitalize()) for tone in ("down", "degraded", "planned", "up")), *_gap_key(boxes)],
+        across=shown.across,
+        series=[*outages, Series("up", "Up", well), _unknown(buckets)],
     )
-
-
-def _ground(shown: Shown, span: Span, figure: Mapping[str, Any]) -> Box:
-    """What lies below the outages of a bucket: that all was well, or that nothing is known."""
-    if figure["value"] is None:
-        return _gap(*_place(shown, span), height=STRIP)
-    left, width = _place(shown, span)
-    return Box("up", left, "0", width, str(STRIP), f"{shown.day(span.begin)}: {_count(figure)}")
 
 
 def _count(figure: Mapping[str, Any]) -> str:
@@ -316,44 +302,39 @@ def _count(figure: Mapping[str, Any]) -> str:
     return "" if value is None else f"{counted(value, 'downtime')}, {duration(figure['seconds'])}"
 
 
-def _place(shown: Shown, span: Span) -> tuple[str, str]:
-    """From where on, and how wide: never so narrow that nobody sees it."""
-    left, right = shown.across.at(span.begin), shown.across.at(span.end)
-    return percent(min(left, 100 - NARROW)), percent(max(right - left, NARROW))
+def _during(span: Span, title: str) -> Value:
+    return Value((stamp(span.begin), stamp(span.end)), "", title)
 
 
-def _outage(shown: Shown, row: Row, tone: str) -> Box:
+def _outage(shown: Shown, row: Row, tone: str) -> Value:
     begin = max(row.at, shown.scope.span.begin)
-    left, width = _place(shown, Span(begin, begin + timedelta(seconds=row.value or 0)))
     title = f"{tone.capitalize()} from {shown.minute(row.at)}, {duration(row.value)}"
-    return Box(tone, left, "0", width, str(STRIP), title)
+    return _during(Span(begin, begin + timedelta(seconds=row.value or 0)), title)
 
 
 def stages(shown: Shown) -> Chart:
     """Where the time goes on the way to production: the mean of each stage, one on the other."""
     found = shown.of("time_in_state")
-    scale = from_nothing(max([figure["mean"] or 0 for _span, figure in found], default=0) or DAY, SECONDS)
-    boxes: list[Box] = []
-    for span, figure in found:
-        left, width = shown.across.bar(span)
-        low = 0.0
-        for n, state in enumerate(BEFORE_USERS):
-            mean = figure["states"][state]["mean"]
-            if mean:
-                title = f"{shown.day(span.begin)}, {_stage(state)}: {duration(mean)} on average"
-                boxes.append(_bar(f"stage-{n}", left, width, scale, low, low + mean, title))
-                low += mean
     return Chart(
+        kind="bars",
         name="time_in_state",
         title="Cycle time by stage",
         note=f"mean of the releases that were deployed, by {shown.scope.bucket}",
         says=_in_a_sentence(shown, "time_in_state"),
         table=_stage_table(shown),
-        up=scale.up,
-        across=shown.across.ticks(),
-        boxes=boxes,
-        keys=[Key(f"stage-{n}", _stage(state).capitalize()) for n, state in enumerate(BEFORE_USERS)],
+        across=shown.across,
+        up=from_nothing(max([figure["mean"] or 0 for _span, figure in found], default=0) or DAY, SECONDS),
+        series=[
+            Series(f"stage-{n}", _stage(state).capitalize(), [_stay(shown, span, each, state) for span, each in found])
+            for n, state in enumerate(BEFORE_USERS)
+        ],
     )
+
+
+def _stay(shown: Shown, span: Span, figure: Mapping[str, Any], state: str) -> Value:
+    mean = figure["states"][state]["mean"]
+    title = f"{shown.day(span.begin)}, {_stage(state)}: {duration(mean)} on average"
+    return Value(_middle_of(span), mean or None, title if mean else "")
 
 
 def _stage(state: str) -> str:

@@ -1,75 +1,66 @@
-"""Charts as shapes for SVG: across in percent of the width, so that text keeps its size, and up in pixels."""
+"""What a chart is, as plain data: the browser's chart library draws it, and says nothing that does not stand here."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.utils.formats import date_format
 
 from releasemgmt.kpis.definitions import Span, begin_of
-from releasemgmt.portal.figures.words import DAY, HOUR, MINUTE, SECONDS, SHARE, amount
+from releasemgmt.portal.figures.words import DAY, HOUR, MINUTE, SECONDS, SHARE, duration
 
-HEIGHT = 200
-#: About so many days are named below a chart, and at most so many values beside it.
+#: About so many days are named below a chart, and at most so many durations beside it.
 NAMED, STEPS = 6, 4
 YEAR = 365 * DAY
-#: Durations that people think in: where a scale of them is marked, from the shortest on.
+#: Durations that people think in: where a scale of them is marked, and how far apart marks from 0 on may be.
 TIMES = (
-    *(MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 4 * DAY, 7 * DAY),
+    *(1, 5, 15, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 4 * DAY, 7 * DAY),
     *(14 * DAY, 30 * DAY, 60 * DAY, 120 * DAY, YEAR, 3 * YEAR, 10 * YEAR, 50 * YEAR),
 )
-#: How far apart the marks of a scale from 0 on may be.
-SPACES = (
-    *(1, 5, 15, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY),
-    *(14 * DAY, 30 * DAY, 90 * DAY, 180 * DAY, YEAR, 3 * YEAR, 10 * YEAR, 50 * YEAR),
-)
+SHORTEST = TIMES.index(MINUTE)
 
 
-class Tick(NamedTuple):
-    """A mark on a scale."""
+class Mark(NamedTuple):
+    """A value that is named on a scale."""
 
-    place: str
+    value: float
     text: str
 
 
-class Box(NamedTuple):
-    """A bar, or an interval."""
+class Axis(NamedTuple):
+    """A scale, as options of the library; one without marks is marked by the library."""
 
-    tone: str
-    left: str
-    top: str
-    width: str
-    height: str
+    options: dict[str, Any]
+    marks: Sequence[Mark] = ()
+
+
+NUMBERS = Axis({"min": 0, "ticks": {"maxTicksLimit": 6}})
+COUNTS = Axis({"min": 0, "ticks": {"maxTicksLimit": 6, "precision": 0}})
+
+
+class Value(NamedTuple):
+    """What is drawn at a place or over an interval; None is a gap."""
+
+    at: float | tuple[float, float]
+    value: float | str | None
     title: str = ""
 
 
-class Dot(NamedTuple):
-    """A value at its time."""
-
-    left: str
-    top: str
-    title: str = ""
-
-
-class Stroke(NamedTuple):
-    """From one value to the next."""
-
-    left: str
-    top: str
-    right: str
-    bottom: str
-
-
-class Key(NamedTuple):
-    """What a tone stands for."""
+class Series(NamedTuple):
+    """What is drawn in one tone, and what that stands for."""
 
     tone: str
     text: str
+    values: Sequence[Value]
+
+    @property
+    def is_drawn(self) -> bool:
+        return any(each.value is not None for each in self.values)
 
 
 class Table(NamedTuple):
@@ -81,114 +72,67 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture with the table that says the same."""
+    """A picture with the table that says the same; of its series the first is drawn on top."""
 
+    kind: str
     name: str
     title: str
     says: str
     table: Table
+    across: Axis
+    series: Sequence[Series]
+    up: Axis = Axis({})
     note: str = ""
-    height: int = HEIGHT
-    up: Sequence[Tick] = ()
-    across: Sequence[Tick] = ()
-    boxes: Sequence[Box] = ()
-    dots: Sequence[Dot] = ()
-    strokes: Sequence[Stroke] = ()
-    medians: Sequence[Dot] = ()
-    keys: Sequence[Key] = field(default=())
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to draw."""
-        return not (self.dots or self.medians or any(box.tone != "gap" for box in self.boxes))
+        return not any(series.is_drawn for series in self.series if series.tone != "gap")
 
     @property
-    def below(self) -> int:
-        """Where the names of the days stand."""
-        return self.height + 18
+    def drawn(self) -> dict[str, Any]:
+        """What the script needs."""
+        series = [each._asdict() for each in self.series if each.is_drawn]
+        return {"kind": self.kind, "across": self.across._asdict(), "up": self.up._asdict(), "series": series}
 
 
-def percent(value: float) -> str:
-    """A place across."""
-    return f"{value:.3f}%"
-
-
-def pixels(value: float) -> str:
-    """A place from the top."""
-    return f"{value:.1f}"
-
-
-class Scale(NamedTuple):
-    """How high a value stands, and what is marked."""
-
-    height: Callable[[float], float]
-    up: list[Tick]
-
-
-def from_nothing(most: float, unit: str) -> Scale:
+def from_nothing(most: float, unit: str) -> Axis:
     """A scale that begins at 0."""
-    space = 0.25 if unit == SHARE else _space(most, unit)
-    steps = max(1, math.ceil(most / space - 1e-9))
-    top = 1.0 if unit == SHARE else steps * space
-
-    def height(value: float) -> float:
-        return HEIGHT * (1 - value / top)
-
-    marks = [n * space for n in range(round(top / space) + 1)]
-    return Scale(height, [Tick(pixels(height(mark)), amount(mark, unit)) for mark in marks])
+    if unit == SHARE:
+        return Axis({"min": 0, "max": 1, "ticks": {"format": {"style": "percent"}, "stepSize": 1 / STEPS}})
+    if unit != SECONDS:
+        return COUNTS if most >= 1 else NUMBERS
+    space = next((time for time in TIMES if time * STEPS >= most), most)
+    marks = [Mark(n * space, duration(n * space)) for n in range(math.ceil(most / space - 1e-9) + 1)]
+    return Axis({"min": 0, "max": marks[-1].value}, marks)
 
 
-def _space(most: float, unit: str) -> float:
-    if unit == SECONDS:
-        return next((space for space in SPACES if space * STEPS >= most), most)
-    size: float = 10 ** math.floor(math.log10(max(most, 1) / STEPS))
-    space = next(size * n for n in (1, 2, 5, 10) if size * n * STEPS >= most)
-    return space if most < 1 else max(space, 1)
-
-
-def by_magnitude(values: Iterable[float]) -> Scale:
+def by_magnitude(values: Iterable[float]) -> Axis:
     """A logarithmic scale of durations, from minutes to years: short ones stay visible beside long ones."""
-    found = [max(value, MINUTE) for value in values] or [MINUTE]
+    found = [visible(value) for value in values] or [MINUTE]
     low = max(n for n, time in enumerate(TIMES) if time <= min(found))
     high = next((n for n, time in enumerate(TIMES) if time >= max(found)), len(TIMES) - 1)
     if high - low < STEPS - 1:  # a single case stands in the middle
-        low, high = max(0, low - 1), min(len(TIMES) - 1, high + 1)
-    bottom, top = TIMES[low], TIMES[high]
-    length = math.log(top / bottom)
-
-    def height(value: float) -> float:
-        return HEIGHT * (1 - math.log(min(max(value, bottom), top) / bottom) / length)
-
-    marks = TIMES[low : high + 1 : 1 + (high - low) // (STEPS + 2)]
-    return Scale(height, [Tick(pixels(height(mark)), amount(mark, SECONDS)) for mark in marks])
+        low, high = max(SHORTEST, low - 1), min(len(TIMES) - 1, high + 1)
+    marks = [Mark(time, duration(time)) for time in TIMES[low : high + 1 : 1 + (high - low) // (STEPS + 2)]]
+    return Axis({"type": "logarithmic", "min": TIMES[low], "max": TIMES[high]}, marks)
 
 
-@dataclass(frozen=True)
-class Across:
-    """The time that a chart shows, and how far along an instant is."""
+def visible(value: float) -> float:
+    """Where a duration stands on a logarithmic scale, which has no place for 0."""
+    return min(max(value, MINUTE), TIMES[-1])
 
-    span: Span
-    zone: ZoneInfo
 
-    def at(self, instant: datetime) -> float:
-        """In percent."""
-        begin, end = self.span
-        return (min(max(instant, begin), end) - begin) / (end - begin) * 100
+def stamp(at: datetime) -> int:
+    """An instant in milliseconds, as browsers count it."""
+    return round(at.timestamp() * 1_000)
 
-    def middle(self, span: Span) -> str:
-        """Where the value of a bucket stands."""
-        return percent((self.at(span.begin) + self.at(span.end)) / 2)
 
-    def bar(self, span: Span) -> tuple[str, str]:
-        """From where on, and how wide, with some air to the next."""
-        left, right = self.at(span.begin), self.at(span.end)
-        return percent(left + (right - left) * 0.1), percent((right - left) * 0.8)
-
-    def ticks(self) -> list[Tick]:
-        """Some days by their name."""
-        first, last = (at.astimezone(self.zone).date() for at in self.span)
-        length = (last - first).days
-        every = max(1, math.ceil(length / NAMED))
-        style = "M Y" if length > 300 else "j M"
-        days = [first + timedelta(days=n) for n in range(0, max(length, 1), every)]
-        return [Tick(percent(self.at(begin_of(day, self.zone))), date_format(day, style)) for day in days]
+def over_time(span: Span, zone: ZoneInfo) -> Axis:
+    """The time that a chart shows, with some days by their name."""
+    first, last = (at.astimezone(zone).date() for at in span)
+    length = (last - first).days
+    style = "M Y" if length > 300 else "j M"
+    days = [first + timedelta(days=n) for n in range(0, max(length, 1), max(1, math.ceil(length / NAMED)))]
+    marks = [Mark(stamp(begin_of(day, zone)), date_format(day, style)) for day in days]
+    return Axis({"min": stamp(span.begin), "max": stamp(span.end)}, marks)

@@ -91,10 +91,11 @@ def share(value: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """With at most two digits after the point."""
+    """With two digits after the point, or more where it is nearly nothing."""
     if value is None:
         return NOTHING
-    return f"{value:,.0f}" if value == round(value) or value >= 1_000 else f"{value:,.2f}"
+    digits = ",.0f" if value == round(value) or value >= 1_000 else ",.2f" if value >= 0.01 else ".1g"
+    return f"{value:{digits}}"
 
 
 FORMATS = {SECONDS: duration, SHARE: share, NUMBER: number}
