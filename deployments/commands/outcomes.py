@@ -19,7 +19,7 @@ from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Environment, Product, ReleaseModel, Tier
 from releasemgmt.releases.commands import claim_commits, expose
 from releasemgmt.releases.models import Release
-from releasemgmt.workflow.commands import fire, lock
+from releasemgmt.workflow.commands import edit, fire, lock
 from releasemgmt.workflow.errors import Blocked
 from releasemgmt.workflow.gates import blockers
 
@@ -81,10 +81,22 @@ def finish_changes(
 
 
 def reach_production(deployment: Deployment, *, now: datetime, on_behalf_of: User | None) -> None:
-    """Mark the deployment's release, if it was only accepted, as deployed: all that it consists of runs there."""
+    """Mark the deployment's release, if it was only accepted, as deployed: all that it consists of runs there.
+
+    One that was reported late may tell that a release had reached production earlier than was known.
+    """
     release = deployment.release and lock(deployment.release)
-    if release is None or release.state != Release.State.ACCEPTED or not _runs_whole(release, deployment):
+    if release is None or not _runs_whole(release, deployment):
         return
+    at = deployment.finished_at or now
+    if release.state == Release.State.ACCEPTED:
+        _deploy(release, deployment, now=now, on_behalf_of=on_behalf_of)
+    if release.released_at and at < release.released_at:
+        release = edit(release, changes={"released_at": at}, actor=system())
+        claim_commits(release, at=at, now=now)
+
+
+def _deploy(release: Release, deployment: Deployment, *, now: datetime, on_behalf_of: User | None) -> None:
     facts = {"environment": deployment.environment.key, "deployment": deployment.pk}
     release = fire(release, "deploy", actor=system(), on_behalf_of=on_behalf_of, now=now, data=facts)
     at = deployment.finished_at or now

@@ -7,8 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery, When
-from django.db.models.functions import Coalesce
+from django.db.models import (
+    Case,
+    DateTimeField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    TextField,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast, Coalesce, Concat
 
 from approvals.models import ChangeRequest
 from deployments.models import DeployedBuild, Deployment, Incident, IncidentRevision
@@ -106,14 +119,22 @@ def caused_by(deployment: Any) -> Exists:
     return Exists(Incident.objects.standing().filter(caused_by=deployment))
 
 
-def planned_outages(products: Collection[Product], *, begin: datetime, end: datetime) -> QuerySet[ChangeRequest]:
+def planned_outages(
+    products: Collection[Product], *, begin: datetime, end: datetime, as_of: datetime | None = None
+) -> QuerySet[ChangeRequest]:
     """The changes that were allowed to interrupt the products in a half-open interval, in the order of their start.
 
     The outage lies somewhere in the approved interval and lasts `outage_minutes`. What was done first and recorded
-    afterwards announced nothing.
+    afterwards announced nothing. With `as_of`, those that were allowed at that instant.
     """
-    allowed = ChangeRequest.objects.filter(product__in=products, state__in=APPROVED, unauthorised=False)
-    return allowed.filter(outage_expected=True).overlapping(begin, end).order_by("planned_start", "pk")
+    rows = ChangeRequest.objects.filter(product__in=products, unauthorised=False, outage_expected=True)
+    if as_of is None:
+        allowed = rows.filter(state__in=APPROVED)
+    else:
+        stream = Concat(Value("changerequest:"), Cast(OuterRef("pk"), TextField()), output_field=TextField())
+        moves = Event.objects.filter(stream=stream, at__lte=as_of).exclude(target="").order_by("-seq")
+        allowed = rows.annotate(state_then=Subquery(moves.values("target")[:1])).filter(state_then__in=APPROVED)
+    return allowed.overlapping(begin, end).order_by("planned_start", "pk")
 
 
 def responders(event: Event) -> QuerySet[User, Any]:

@@ -8,11 +8,14 @@ import pytest
 
 from deployments.models import Deployment
 from releasemgmt.releases.commands import expose
+from releasemgmt.releases.commands.commits import send_commits
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow import queries
 from releasemgmt.workflow.errors import Conflict, Invalid, NotPermitted
+from tests.conftest import NOW
 from tests.deployments.world import Shop, at, kinds, picture, refused
 from tests.factories import EnvironmentFactory, ProductFactory, someone
+from tests.releases.history import commit
 
 
 def state(release: Release) -> str:
@@ -37,6 +40,19 @@ def test_the_release_was_released_when_its_deployment_ended(shop: Shop) -> None:
     release = shop.release("1.0")
     shop.report(release=release, finished_at=at(-5))
     assert Release.objects.get(pk=release.pk).released_at == at(-5)
+
+
+def test_a_deployment_that_is_reported_late_moves_the_release_back(shop: Shop) -> None:
+    send_commits(shop.product, commits=[commit(1)], actor=shop.ci, now=NOW)
+    release = shop.release("1.0", builds=[shop.build(key, "1.0", commit=1) for key in ("api", "web")])
+    shop.report(release=release, finished_at=at(-5))
+    shop.report(release=release, started_at=at(-9), finished_at=at(-8), now=at(60))
+    release.refresh_from_db()
+    owned = release.first_commits.get()
+    assert (release.released_at, owned.released_at, kinds(release)[:2]) == (at(-8), at(-8), ["edit", "report"])
+    assert [each.released_at for each in owned.former_owners.all()] == [at(-5)]
+    shop.report(release=release, started_at=at(20), finished_at=at(30), now=at(60))
+    assert Release.objects.get(pk=release.pk).released_at == at(-8)
 
 
 def test_digests_alone_say_which_release_it_is(shop: Shop) -> None:

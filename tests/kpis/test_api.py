@@ -56,6 +56,19 @@ def test_every_figure_says_what_it_is(busy: Shop) -> None:
         assert meaning["text"] and meaning["unit"] and meaning["definition"] == figure["definition"]
 
 
+def test_a_deployment_counts_in_the_next_answer(busy: Shop) -> None:
+    caller = Caller(busy.manager)
+    before = get(caller, product="shop").json()["figures"]
+    third = busy.release("3", builds=[busy.build(key, "3", commit=5) for key in ("api", "web")])
+    over = {"status": "succeeded", "started_at": NOW.isoformat(), "finished_at": (NOW + MINUTE).isoformat()}
+    body = {"release": third.number, "environment": "production", **over}
+    assert Caller(busy.ci).post("/api/v1/deployments/", body).status_code == 201
+    after = get(caller, product="shop").json()["figures"]
+    for name, more in (("deployment_frequency", 1), ("change_lead_time", 1), ("commit_volume", 1)):
+        assert after[name]["n"] == before[name]["n"] + more, name
+    assert (before["change_lead_time"]["open"]["count"], after["change_lead_time"]["open"]["count"]) == (1, 0)
+
+
 def test_a_product_out_of_sight_is_not_there(busy: Shop) -> None:
     stranger = Caller(someone("release_manager", team=ProductFactory().team))
     for path in ("", "change_lead_time/rows/"):

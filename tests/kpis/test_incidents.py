@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import time_machine
+
 from approvals.commands import create_change
 from deployments.commands import correct_incident, record_incident, report_incident, withdraw_incident
 from deployments.models import Incident
@@ -137,12 +139,17 @@ def test_what_lasts_longer_than_it_was_allowed_to_is_no_plan(shop: Shop) -> None
         outage_minutes=60,
         environments=[shop.production],
     )
-    down(shop, TEN, TEN + 90 * MINUTE)
+    down(shop, TEN, TEN + 90 * MINUTE, now=TEN + 2 * HOUR)
     assert asked(shop)["downtimes"]["seconds"] == 90 * 60  # nobody has allowed it
-    for transition, actor in (("submit", shop.author), ("assess", shop.manager), ("authorize", system())):
-        change = fire(change, transition, actor=actor, now=NOW)
-    found = asked(shop)["downtimes"]
-    assert (found["value"], found["seconds"], found["planned"]) == (1, 30 * 60, {"count": 1, "seconds": 3600})
+    with time_machine.travel(TEN + DAY, tick=False):
+        for transition, actor in (("submit", shop.author), ("assess", shop.manager), ("authorize", system())):
+            change = fire(change, transition, actor=actor, now=NOW)
+    with time_machine.travel(TEN + 3 * DAY, tick=False):
+        fire(change, "cancel", actor=shop.manager, now=NOW, reason="Not now.")
+    known = [asked(shop, as_of=TEN + n * DAY)["downtimes"] for n in (0.9, 1, 4)]
+    assert [each["seconds"] for each in known] == [90 * 60, 30 * 60, 90 * 60]
+    assert (known[1]["value"], known[1]["planned"]) == (1, {"count": 1, "seconds": 3600})
+    assert asked(shop)["downtimes"] == {**known[2], "as_of": NOW + 7 * DAY}
 
 
 def test_an_open_outage_counts_until_then(shop: Shop) -> None:

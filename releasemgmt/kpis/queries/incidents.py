@@ -177,7 +177,8 @@ def _allowed(scope: Scope, products: Sequence[Any]) -> Iterable[Any]:
     if not products:
         return []
     begin, end = scope.observed
-    changes = planned_outages(products, begin=begin, end=max(begin, end))
+    as_of = scope.as_of if scope.looks_back else None
+    changes = planned_outages(products, begin=begin, end=max(begin, end), as_of=as_of)
     return changes.filter(environments__tier=Tier.PRODUCTION).distinct() if begin < end else []
 
 
