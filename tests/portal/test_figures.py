@@ -196,6 +196,26 @@ def test_a_time_of_ones_own_and_what_makes_no_sense(desk: Client) -> None:
             assert why in html and "<figure" not in html
 
 
+def test_what_was_known_on_a_day_is_told_everywhere(desk: Client, busy: Shop) -> None:
+    down(busy, NOW - 3 * HOUR, NOW - 2 * HOUR, now=NOW)  # the other one was recorded days later
+    then = {"period": "90", "as_of": "2026-03-02"}
+    for page in (PAGE, f"{PAGE}downtimes/"):
+        assert "As known on 2 Mar 2026." in said(text(desk, page, **then))
+        assert "As known on" not in said(text(desk, page)).replace("As known on:", "")
+        assert "As known on 4" not in said(text(desk, page, as_of="2026-03-04"))  # that is now
+    assert cards(text(desk, period="90"))["downtimes"].startswith("Downtimes 2 downtimes")
+    html = text(desk, **then)
+    assert cards(html)["downtimes"].startswith("Downtimes 1 downtime Of 1")
+    assert "/admin/figures/downtimes/?period=90&amp;as_of=2026-03-02" in html
+    assert (
+        "as_of=2026-03-03T00%3A00%3A00%2B00%3A00" in html
+        and "as_of" not in re.findall('href="/api[^"]*', text(desk))[0]
+    )
+    rows = said(text(desk, f"{PAGE}downtimes/", **then))
+    assert "1 in all" in rows and "2 in all" in said(text(desk, f"{PAGE}downtimes/", period="90"))
+    assert "between the years 1970 and 2199" in text(desk, as_of="0001-01-01")
+
+
 def test_days_are_those_of_the_product(desk: Client, busy: Shop) -> None:
     type(busy.product).objects.filter(pk=busy.product.pk).update(time_zone="Asia/Tokyo")
     read = said(text(desk, product="shop"))

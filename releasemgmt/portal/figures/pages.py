@@ -75,7 +75,7 @@ LASTING = {name for name, meaning in MEANINGS.items() if meaning.unit == SECONDS
 
 
 class AskedForm(forms.Form):
-    """Which product's figures, of which time, by day, week or month; by itself all of the last thirty days."""
+    """Which product's figures, of which time, by day, week or month, as known when; by itself the last thirty days."""
 
     product = forms.ModelChoiceField(
         Product.objects.none(), required=False, to_field_name="key", empty_label="All products"
@@ -86,6 +86,7 @@ class AskedForm(forms.Form):
     bucket = forms.ChoiceField(
         label="By", choices=[("", "Automatic"), *((each, each.capitalize()) for each in BUCKETS)], required=False
     )
+    as_of = forms.DateField(label="As known on", required=False, widget=DATE, validators=KNOWN_DAYS)
 
     def __init__(self, *args: Any, user: User, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -133,7 +134,9 @@ def _asked(request: HttpRequest) -> Asked:
 
 
 def _scope(form: AskedForm, user: User, now: datetime) -> Scope:
-    """From the midnight of the first day to that of the day after the last one, at most until now."""
+    """From the midnight of the first day to that of the day after the last one, at most until now; as it was known at
+    the end of a day.
+    """
     product = form.cleaned_data["product"]
     zone = ZoneInfo(product.time_zone if product else "UTC")
     first, last = form.days(now.astimezone(zone).date())
@@ -141,7 +144,17 @@ def _scope(form: AskedForm, user: User, now: datetime) -> Scope:
     if begin < now:
         end = min(end, now)
     bucket = form.cleaned_data["bucket"] or _bucket((end - begin).days)
-    return queries.asked(user, begin=begin, end=end, now=now, product=product, bucket=bucket, time_zone=zone.key)
+    known_on = form.cleaned_data["as_of"]
+    return queries.asked(
+        user,
+        begin=begin,
+        end=end,
+        now=now,
+        product=product,
+        bucket=bucket,
+        as_of=known_on and begin_of(known_on + timedelta(days=1), zone),
+        time_zone=zone.key,
+    )
 
 
 def _bucket(days: int) -> str:
@@ -168,6 +181,7 @@ def _as_csv(scope: Scope) -> str:
     """The same question to the API, as a table."""
     asked = {"from": scope.span.begin.isoformat(), "to": scope.span.end.isoformat(), "time_zone": scope.zone.key}
     asked |= {"product": scope.product.key} if scope.product else {}
+    asked |= {"as_of": scope.as_of.isoformat()} if scope.looks_back else {}
     return urlencode({**asked, "format": "csv"})
 
 
