@@ -229,9 +229,10 @@ def _waiting(scope: Scope) -> list[tuple[datetime, int]]:
 
 
 class Backlog:
-    """How many commits waited for their release at any instant, and since when the oldest."""
+    """How many commits waited for their release at each of some instants, and since when the oldest."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, instants: Iterable[datetime]) -> None:
+        self.asked = sorted(set(instants))
         self.end = scope.observed.end
         self.left = [floor(at.timestamp()) for at, _pk in waiting(scope)]
         self.arrivals = [each for each in arrivals(scope).in_order if each.seconds]
@@ -242,7 +243,7 @@ class Backlog:
         if instant < self.end:
             gone = bisect_left(self.instants, instant.timestamp())
             since = since + self._oldest[gone : gone + 1]
-            count = bisect_left(self._begun, instant.timestamp()) - self._delivered[gone]
+            count = self._begun[instant] - self._delivered[gone]
         age = int(instant.timestamp()) - min(since) if since else 0
         return Open(max(count, 0), age if count > 0 and age > 0 else None)
 
@@ -252,9 +253,12 @@ class Backlog:
         return list(accumulate((len(each.seconds) for each in self.arrivals), initial=0))
 
     @cached_property
-    def _begun(self) -> list[int]:
-        """When each was committed."""
-        return sorted([*self.left, *(each.at - took for each in self.arrivals for took in each.seconds)])
+    def _begun(self) -> dict[datetime, int]:
+        """How many had been committed by each instant."""
+        place_of = partial(bisect_right, [each.timestamp() for each in self.asked])
+        begun = (each.at - took for each in self.arrivals for took in each.seconds)
+        counts = Counter(map(place_of, chain(self.left, begun)))
+        return dict(zip(self.asked, accumulate(counts[n] for n in range(len(self.asked))), strict=True))
 
     @cached_property
     def _oldest(self) -> list[int]:
@@ -264,7 +268,7 @@ class Backlog:
 
 
 def change_lead_time(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    backlog = Backlog(scope)
+    backlog = Backlog(scope, (scope.seen(span).end for span in spans))
     for span in spans:
         took = lead_times(scope, span)
         skewed = bisect_left(took, 0)

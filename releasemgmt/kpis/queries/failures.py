@@ -10,10 +10,10 @@ from django.db.models import OuterRef, Q, Subquery
 
 from deployments.models import Deployment
 from releasemgmt.kpis.definitions import OBSERVATION, Span, seconds_between
-from releasemgmt.kpis.queries.deployments import ROLLBACK, Deployed, deployed, production
+from releasemgmt.kpis.queries.deployments import ROLLBACK, deployed, production
 from releasemgmt.kpis.queries.figure import OPEN, Figure, Row, ratio, survival, tally
 from releasemgmt.kpis.queries.incidents import causes, suspicions
-from releasemgmt.kpis.queries.scope import Scope
+from releasemgmt.kpis.queries.scope import Scope, Timeline
 
 SKEW = "skew"
 
@@ -73,39 +73,48 @@ def _repairs(scope: Scope) -> Iterator[Repair]:
             yield Repair(target, at, status == Deployment.Status.SUCCEEDED, kind == ROLLBACK)
 
 
-def _took_traffic(scope: Scope, span: Span) -> list[Deployed]:
-    """What reached users: it succeeded, or it was rolled back; rollbacks themselves are none."""
-    back = failures(scope).rolled_back
-    found = deployed(scope).within(span)
-    return [each for each in found if not each.goes_back and (each.succeeded or _names(each, back))]
+class Change(NamedTuple):
+    """What reached users, and whether it is known, or suspected, to have failed."""
+
+    at: datetime
+    kind: str
+    pk: int
+    failed: bool
+    is_suspect: bool
 
 
-def _names(each: Deployed, keys: set[int]) -> bool:
-    return each.kind == "deployment" and each.pk in keys
+def changes(scope: Scope) -> Timeline[Change]:
+    """What took traffic: it succeeded, or it was rolled back; rollbacks themselves are none."""
+    return scope.once("changes", lambda each: Timeline(_changes(each)))
+
+
+def _changes(scope: Scope) -> Iterator[Change]:
+    found = failures(scope)
+    suspects = found.confirmed | found.suggested
+    for each in deployed(scope).facts:
+        key = each.pk if each.kind == "deployment" else None
+        if not each.goes_back and (each.succeeded or key in found.rolled_back):
+            yield Change(each.at, each.kind, each.pk, key in found.confirmed, key in suspects)
 
 
 def change_fail_rate(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    found = failures(scope)
-    suspects = found.confirmed | found.suggested
     young = scope.as_of - OBSERVATION
     for span in spans:
-        changes = _took_traffic(scope, span)
-        failed = sum(_names(each, found.confirmed) for each in changes)
-        suspect = sum(_names(each, suspects) for each in changes)
+        found = changes(scope).within(span)
+        failed = sum(each.failed for each in found)
         yield ratio(
             failed,
-            len(changes),
+            len(found),
             failed=failed,
-            inferred=suspect / len(changes) if changes else None,
-            maturing=sum(each.at > young and not _names(each, found.confirmed) for each in changes),
+            inferred=sum(each.is_suspect for each in found) / len(found) if found else None,
+            maturing=sum(each.at > young and not each.failed for each in found),
         )
 
 
 def fail_rows(scope: Scope) -> Iterator[Row]:
     """Each that took traffic; 1 where it failed, 0.5 where an incident is suspected to be its failure."""
-    found = failures(scope)
-    for each in _took_traffic(scope, scope.span):
-        failed = 1.0 if _names(each, found.confirmed) else 0.5 if _names(each, found.suggested) else 0.0
+    for each in changes(scope).within(scope.span):
+        failed = 1.0 if each.failed else 0.5 if each.is_suspect else 0.0
         yield Row(each.at, each.kind, each.pk, failed)
 
 
@@ -130,7 +139,7 @@ class Recovery(NamedTuple):
 def _recoveries(scope: Scope, span: Span) -> Iterator[Recovery]:
     found = failures(scope)
     for each in deployed(scope).within(span):
-        if _names(each, found.confirmed):
+        if each.kind == "deployment" and each.pk in found.confirmed:
             until = found.recovered_at.get(each.pk)
             yield Recovery(each.at, each.pk, seconds_between(each.at, until or scope.as_of), "" if until else OPEN)
 
