@@ -36,6 +36,10 @@ class FactsQuerySet(models.QuerySet[Any]):
         """Those that go on."""
         return self.standing().filter(restored_at=None)
 
+    def going_on(self) -> Self:
+        """Those that are trouble now: neither announced nor mere notices."""
+        return self.unplanned().open().exclude(kind=IncidentFacts.Kind.NOTICE)
+
     def overlapping(self, begin: datetime, end: datetime) -> Self:
         """Those that go on at some time of a half-open interval; one without length counts where it starts."""
         reaches_it = Q(restored_at=None) | Q(restored_at__gt=begin) | Q(started_at__gte=begin)

@@ -1,15 +1,15 @@
-"""What waits for a person: votes, what they asked for, plans and tasks. At most twelve statements a page."""
+"""What waits for a person: incidents, votes, what they asked for, plans, tasks. At most twelve statements a page."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import Count, Q
+from django.db.models import CharField, Count, Q, Value
 
 from approvals.models import ApprovalPolicy
 from approvals.queries import Requested, docket
-from deployments.models import DeploymentPlan, DeploymentTask
+from deployments.models import DeploymentPlan, DeploymentTask, Incident
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import GroupMapping, Proposal, RoleRequest, User
 from releasemgmt.catalog.models import Product
@@ -28,7 +28,7 @@ def waiting(user: User, *, now: datetime) -> dict[str, Any]:
     """The context of the home page. Where releases stand is told to whom no vote keeps busy."""
     with reading():
         told = docket(user, now)
-        plans = DeploymentPlan.objects.visible_to(user).filter(state__in=ON_THE_WAY)
+        incidents, plans = _going_on(user)
         inbox = Delivery.objects.inbox_of(user).unread().order_by("-id")
         states = [] if told.waiting else _states(user)
         return {
@@ -38,7 +38,8 @@ def waiting(user: User, *, now: datetime) -> dict[str, Any]:
             "conditions": told.conditions,
             "shown": SHOWN,
             "states": states,
-            "plans": plans.select_related("release__product", "environment").order_by("planned_start", "pk")[:SHOWN],
+            "incidents": incidents,
+            "plans": plans,
             "tasks": _tasks(user)[:SHOWN],
             "inbox": inbox[:SHOWN],
             "is_empty": not told.waiting and not any(state["n"] for state in states) and not _sees_products(user),
@@ -46,6 +47,42 @@ def waiting(user: User, *, now: datetime) -> dict[str, Any]:
             "second_person": _waits_for_consent(user) if roles.administrate(user, user) else 0,
             "now": now,
         }
+
+
+class Going(NamedTuple):
+    """An incident that is open since an instant, or a plan for one."""
+
+    prefix: str
+    pk: int
+    product: str
+    what: str
+    environment: str | None
+    at: datetime
+    state: str
+    remark: str
+
+    @property
+    def number(self) -> str:
+        return f"{self.prefix}-{self.pk}"
+
+
+def _going_on(user: User) -> tuple[list[Going], list[Going]]:
+    """The latest incidents that are open and the next plans on their way, in one statement."""
+    incidents = Incident.objects.visible_to(user).going_on().order_by("-started_at", "-pk")
+    plans = DeploymentPlan.objects.visible_to(user).filter(state__in=ON_THE_WAY).order_by("planned_start", "pk")
+    where = "environment__name"
+    troubles = _first(incidents, "product__name", "title", where, "started_at", "kind", "severity")
+    planned = _first(plans, "release__product__name", "release__version", where, "planned_start", "state", "held_up_by")
+    found = sorted((Going(*row) for row in troubles.union(planned, all=True)), key=lambda each: (each.at, each.pk))
+    of_kind = [[each for each in found if each.prefix == kind.NUMBER_PREFIX] for kind in (Incident, DeploymentPlan)]
+    return of_kind[0][::-1], of_kind[1]
+
+
+def _first(rows: Any, *columns: str) -> Any:
+    """The first of some records as rows of a union, which has no order of its own."""
+    prefix = Value(rows.model.NUMBER_PREFIX, output_field=CharField())
+    shown = rows.model.objects.filter(pk__in=rows.values("pk")[:SHOWN]).order_by()
+    return shown.values_list(prefix, "pk", *columns)
 
 
 def _states(user: User) -> list[dict[str, Any]]:

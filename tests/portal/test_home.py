@@ -13,11 +13,15 @@ from django.utils import timezone
 
 from approvals.commands import delegate, open_round, submit, watch_quorums
 from approvals.models import ApprovalPolicy, ApprovalRound
+from deployments.commands import report_incident, withdraw_incident
+from deployments.models import Incident
 from releasemgmt.accounts.commands import deactivate, system
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import ReleaseModel
+from releasemgmt.portal.home import SHOWN
 from tests.approvals.boards import weekly
 from tests.approvals.world import World, say
+from tests.factories import EnvironmentFactory, ProductFactory, someone
 from tests.portal.test_pages import signed_in
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -129,6 +133,36 @@ def test_conditions_that_nobody_has_met_are_listed(world: World, today: datetime
     assert section(home(World().author), "conditions") == ""
 
 
+def down(world: World, title: str, today: datetime, **facts: Any) -> Incident:
+    given = {"title": title, "kind": "down", "severity": "critical", "environment": EnvironmentFactory(), **facts}
+    return report_incident(product=world.product, actor=world.author, started_at=today - HOUR, now=today, **given)
+
+
+def test_incidents_that_are_open_stand_first(world: World, today: datetime) -> None:
+    for n in range(SHOWN + 1):
+        down(world, f"Slow {n}", today, kind="degraded", severity="minor")
+    last = down(world, "No orders", today)
+    down(world, "Over", today, restored_at=today)
+    withdraw_incident(down(world, "Never was", today), reason="A test", actor=world.author, now=today)
+    html = home(world.author)
+    rows = section(html, "incidents")
+    assert rows.startswith(
+        f"Open incidents All incidents {last} {world.product} is down in {last.environment} No orders, since"
+    )
+    assert "Critical" in rows and rows.count("is degraded") == SHOWN - 1 and "Slow 0 " not in rows
+    assert "Over" not in rows and "Never was" not in rows
+    assert html.index('id="incidents"') < html.index('id="votes"')
+    product = signed_in(world.author).get(f"/admin/catalog/product/{world.product.pk}/change/").content.decode()
+    assert "Open incidents" in product and "No orders, since" in product and "Never was" not in product
+
+
+def test_incidents_of_other_teams_are_not_told(world: World, today: datetime) -> None:
+    down(world, "No orders", today)
+    stranger = someone("contributor", team=ProductFactory(key="other").team)
+    assert section(home(stranger), "incidents") == "" and "No orders" not in home(stranger)
+    assert "No orders" in section(home(someone("auditor")), "incidents")
+
+
 def test_where_releases_stand_is_told_when_no_vote_waits(world: World, today: datetime) -> None:
     round = world.round(world.release(), now=today)
     assert section(home(world.signer), "releases") == ""
@@ -162,13 +196,15 @@ def test_thirty_rounds_among_two_hundred_policies_cost_twelve_statements(world: 
     lend(world.chair, reviewer, "cab_chair", today)
     open_round(world.recipe(), actor=world.manager, now=today)
     fill(world, today, reviewer, range(1))
+    down(world, "No orders", today)
     few = statements(reviewer)
     fill(world, today, reviewer, range(1, 10))
+    down(world, "No payments", today)
     many = statements(reviewer)
     assert ApprovalRound.objects.open().count() > 30
     html = home(reviewer)
     assert html.count(f"for {world.chair}") > 20
-    assert section(html, "requested").startswith("What I asked for 10")
+    assert "No payments" in section(html, "incidents") and section(html, "requested").startswith("What I asked for 10")
     assert section(html, "conditions").startswith("Conditions to meet 10")
     assert len(many) <= MOST, "\n".join(many)
     assert len(many) == len(few)

@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.urls import path
 from django.utils import timezone
 
-from deployments.models import Deployment, Observation
+from deployments.models import Deployment, Incident, Observation
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog import commands
@@ -179,10 +179,12 @@ class ProductAdmin(AskingProducts, RecordAdmin):
     def panels(self, request: HttpRequest, obj: Product) -> dict[str, Any]:
         releases = obj.releases.order_by("-created_at", "-pk")[:RELEASES_SHOWN]
         written = {document.kind: document for document in obj.documents.select_related("updated_by")}
+        incidents = Incident.objects.filter(product=obj).going_on()
         inherited, may_write = obj.default_model.inherited, roles.edit_records(actor_of(request), obj)
         return {
             "components": obj.components.all(),
             "environments": obj.environments.all(),
+            "incidents": incidents.select_related("environment").order_by("-started_at", "-pk"),
             "releases": releases,
             "asked": self.asked(obj),
             "documents": [
