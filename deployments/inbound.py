@@ -14,7 +14,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from deployments import commands
-from deployments.executors.webhook import NotSent, secret_of
+from deployments.executors.outward import NotSent
+from deployments.executors.webhook import secret_of
 from deployments.models import WebhookCall, WebhookEndpoint
 from releasemgmt.integrations.standard_webhooks import Forged, verify
 from releasemgmt.web.api import StrictSerializer

@@ -1,4 +1,4 @@
-"""The ticks of deployments: start what is due, call who does tasks, end what is done, lay out the windows ahead."""
+"""The ticks of deployments: plans start and end, tasks are called for, artifacts looked up, windows laid out ahead."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def call_webhooks() -> None:
     """Call who does webhook tasks, batch by batch; its time limit is shorter than a lease."""
     while commands.call_webhooks(now=timezone.now()):
         pass
+
+
+@shared_task(soft_time_limit=40, time_limit=50)
+def look_up_artifacts() -> None:
+    """Look artifacts up where they are kept, one batch a tick; its time limit is shorter than a lease."""
+    commands.look_up_artifacts(now=timezone.now())
 
 
 @shared_task

@@ -57,6 +57,10 @@ VARIABLES = (
         "Networks beside the public addresses to which tasks of plans may be sent, and by plain HTTP too: "
         "`10.20.0.0/16,fd00::/8`.",
     ),
+    Variable(
+        "ARTIFACT_NETWORKS",
+        "Networks beside the public addresses in which artifacts are looked up, and by plain HTTP too: `10.30.0.0/16`.",
+    ),
     Variable("EMAIL_URL", "`smtp://user:password@host:25`, `smtps://…`, or `console:`.", "console:"),
     Variable("EMAIL_FROM", "The sender of e-mail.", "Release management <releasemgmt@localhost>"),
     Variable(
@@ -108,6 +112,7 @@ class Environment:
     checkpoint_file: Path | None
     step_up_after: int
     webhook_networks: list[IPv4Network | IPv6Network]
+    artifact_networks: list[IPv4Network | IPv6Network]
     provider: Provider | None
 
 
@@ -136,16 +141,18 @@ def read() -> Environment:
         checkpoint_key=env.str("CHECKPOINT_KEY", ""),
         checkpoint_file=Path(file) if (file := env.str("CHECKPOINT_FILE", "")) else None,
         step_up_after=env.int("STEP_UP_AFTER", 15),
-        webhook_networks=_networks(env.list("WEBHOOK_NETWORKS", [])),
+        webhook_networks=_networks(env, "WEBHOOK_NETWORKS"),
+        artifact_networks=_networks(env, "ARTIFACT_NETWORKS"),
         provider=_provider(env),
     )
 
 
-def _networks(names: list[str]) -> list[IPv4Network | IPv6Network]:
+def _networks(env: Env, name: str) -> list[IPv4Network | IPv6Network]:
     try:
-        return [ip_network(name.strip()) for name in names if name.strip()]
+        names: list[str] = env.list(name, [])
+        return [ip_network(each.strip()) for each in names if each.strip()]
     except ValueError as error:
-        raise ImproperlyConfigured(f"WEBHOOK_NETWORKS: {error}.") from error
+        raise ImproperlyConfigured(f"{name}: {error}.") from error
 
 
 def _provider(env: Env) -> Provider | None:

@@ -22,6 +22,7 @@ ALLOWED_HOSTS = ENV.allowed_hosts
 CSRF_TRUSTED_ORIGINS = ENV.csrf_trusted_origins
 PUBLIC_URL = ENV.public_url
 WEBHOOK_NETWORKS = ENV.webhook_networks
+ARTIFACT_NETWORKS = ENV.artifact_networks
 
 INSTALLED_APPS = [
     "releasemgmt.portal",
@@ -281,6 +282,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         ("start due plans", "deployments.tasks.start_due_plans", 1.0),
         ("finish plans", "deployments.tasks.finish_plans", 1.0),
         ("call webhooks", "deployments.tasks.call_webhooks", 1.0),
+        ("look up artifacts", "deployments.tasks.look_up_artifacts", 1.0),
         ("advance", "releasemgmt.releases.tasks.advance", 1.0),
         ("lay out windows", "deployments.tasks.lay_out_windows", 60.0),
         ("withdraw rounds", "approvals.tasks.withdraw_rounds", 60.0),

@@ -79,6 +79,29 @@ class CheckAnswer(serializers.Serializer[Any]):
     test_run = serializers.IntegerField(source="run.pk", default=None)
 
 
+class FoundAnswer(serializers.Serializer[Any]):
+    """What was found of a component's artifact: its digest, or the problem."""
+
+    component = serializers.CharField()
+    address = serializers.CharField()
+    digest = serializers.CharField()
+    problem = serializers.CharField()
+
+
+class LookupAnswer(serializers.Serializer[Any]):
+    """What the service found where the artifacts are kept; until `ended_at` is there, it has not looked yet.
+
+    `verified` and `problems` say what came of it: without any problem the list has the item, verified or refuted.
+    """
+
+    asked_by = serializers.CharField(source="asked_by.username")
+    asked_at = InstantField()
+    ended_at = InstantField(allow_null=True)
+    verified = serializers.BooleanField(source="verification.holds", default=None, allow_null=True)
+    found = FoundAnswer(many=True)
+    problems = serializers.ListField(child=serializers.CharField())
+
+
 class PreparationView(View):
     """What a product asks for before its plans are ready, tier by tier; for administrators to write."""
 
@@ -130,3 +153,19 @@ class PreparationActions(Base):
             said = commands.verify(plan, actor=self.actor, now=timezone.now(), **body)
             check = next(each for each in queries.checklist(plan) if each.verification == said)
         return Response(CheckAnswer(check).data, status=201)
+
+    @extend_schema(methods=["get"], responses=LookupAnswer)
+    @extend_schema(methods=["post"], request=None, responses={202: LookupAnswer})
+    @action(detail=True, methods=["get", "post"], url_path="preparation/lookup", pagination_class=None)
+    def lookup(self, request: Request, number: str) -> Response:
+        """What the service found of the artifacts when it looked last; POST asks it to look."""
+        plan = self.get_object()
+        check_query(request, ())
+        if request.method != "POST":
+            if (latest := queries.last_lookup(plan)) is None:
+                raise Http404
+            return Response(LookupAnswer(latest).data)
+        self.body(StrictSerializer)
+        with self.guarded(plan, required=False):
+            asked = commands.ask_to_look_up(plan, actor=self.actor, now=timezone.now())
+        return Response(LookupAnswer(asked).data, status=202)

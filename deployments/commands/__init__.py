@@ -4,6 +4,7 @@ from deployments.commands.backouts import back_out
 from deployments.commands.calls import call_webhooks, report_call
 from deployments.commands.endpoints import create_endpoint, edit_endpoint, renew_secret
 from deployments.commands.incidents import correct_incident, record_incident, report_incident, withdraw_incident
+from deployments.commands.lookups import ask_to_look_up, look_up_artifacts
 from deployments.commands.observations import observe
 from deployments.commands.overrides import (
     DECISIONS,
@@ -37,6 +38,7 @@ __all__ = [
     "agree_to_resume",
     "approve_override",
     "ask_for",
+    "ask_to_look_up",
     "correct_incident",
     "back_out",
     "call_webhooks",
@@ -55,6 +57,7 @@ __all__ = [
     "finish_task",
     "hand_over_task",
     "lay_out_windows",
+    "look_up_artifacts",
     "observe",
     "preview_window",
     "record_incident",

@@ -52,6 +52,7 @@ def verify(  # noqa: PLR0913 - what a verification says
     evidence: str,
     actor: User,
     now: datetime,
+    on_behalf_of: User | None = None,
     title: str = "",
     holds: bool = True,
     digest: str = "",
@@ -61,11 +62,12 @@ def verify(  # noqa: PLR0913 - what a verification says
 
     Of the configuration say the `digest` of the difference that was reviewed. Of the artifacts say which `digests`
     were found of the components, where they are kept: another one than was built is on record, and nothing holds.
+    Who may is asked of the person on whose behalf it is said.
     """
     with command():
         plan = lock(plan)
-        permit(actor, plan, roles.verify_preparation, to=f"verify what {plan} needs")
-        check = _check_of(plan, kind, title)
+        permit(on_behalf_of or actor, plan, roles.verify_preparation, to=f"verify what {plan} needs")
+        check = checked(plan, kind, title)
         if not evidence.strip():
             raise Invalid({"evidence": "Say how you know: an address, a ticket, what you saw."})
         facts: dict[str, Any] = {"item": check.name, "evidence": evidence}
@@ -89,11 +91,11 @@ def verify(  # noqa: PLR0913 - what a verification says
         )
         said.save(force_insert=True)
         what = "verify" if holds else "refute"
-        record(plan, f"deployments.preparation.{what}", actor=actor, data=facts)
+        record(plan, f"deployments.preparation.{what}", actor=actor, on_behalf_of=on_behalf_of, data=facts)
         return said
 
 
-def _check_of(plan: DeploymentPlan, kind: str, title: str) -> queries.Check:
+def checked(plan: DeploymentPlan, kind: str, title: str) -> queries.Check:
     """The item as it stands; refused where nobody can say anything of it."""
     if plan.state not in queries.BEFORE_START:
         state = plan.get_state_display().lower()

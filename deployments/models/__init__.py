@@ -4,6 +4,7 @@ from deployments.models.call import WebhookCall
 from deployments.models.deployment import DeployedBuild, Deployment, UnregisteredDigest
 from deployments.models.endpoint import WebhookEndpoint
 from deployments.models.incident import Incident, IncidentFacts, IncidentRevision
+from deployments.models.lookup import ArtifactLookup
 from deployments.models.observation import Observation
 from deployments.models.override import LineStop, Resumption, WindowOverride
 from deployments.models.plan import DeploymentPlan
@@ -13,6 +14,7 @@ from deployments.models.task import DeploymentTask
 from deployments.models.window import Occurrence, Window
 
 __all__ = [
+    "ArtifactLookup",
     "DeployedBuild",
     "Deployment",
     "DeploymentPlan",

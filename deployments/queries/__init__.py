@@ -47,7 +47,7 @@ from deployments.queries.plans import (
     who_has_it,
     whose_turn_it_is,
 )
-from deployments.queries.preparation import BEFORE_START, Check, asked_in, brought_by, checklist
+from deployments.queries.preparation import BEFORE_START, Check, asked_in, brought_by, checklist, last_lookup
 from deployments.queries.promotion import Promotion, Unproven, promotion, source_of
 from deployments.queries.record import track_record
 from deployments.queries.schedule import LONGEST, Entry, Page, schedule
@@ -92,6 +92,7 @@ __all__ = [
     "judge",
     "known_incidents",
     "last_attempt",
+    "last_lookup",
     "last_seen",
     "line_stops",
     "obstacles",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from deployments import policies
-from deployments.models import DeploymentPlan, PreparationItem, PreparationKind, Verification
+from deployments.models import ArtifactLookup, DeploymentPlan, PreparationItem, PreparationKind, Verification
 from deployments.models.preparation import name_of
 from deployments.queries.places import running_in
 from deployments.queries.promotion import source_of
@@ -129,6 +129,12 @@ def _bound(plan: DeploymentPlan, kinds: Iterable[str]) -> Mapping[str, str]:
 def brought_by(plan: DeploymentPlan) -> dict[str, str]:
     """The digest of each component that the plan deploys, by its key. One statement."""
     return {build.component.key: build.digest for build in builds_of(plan.release)}
+
+
+def last_lookup(plan: DeploymentPlan) -> ArtifactLookup | None:
+    """The last time that somebody asked the service to look the plan's artifacts up. One statement."""
+    lookups = ArtifactLookup.objects.filter(plan=plan).select_related("asked_by", "verification")
+    return lookups.order_by("-pk").first()
 
 
 def _functionality(plan: DeploymentPlan) -> Check:

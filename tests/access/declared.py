@@ -206,6 +206,7 @@ API: dict[str, Write] = {
     "POST deployment-plans/<number>/preparation/": Write(
         PLAN | {"service"}, lambda _: {"kind": "compliance", "evidence": "Seen."}, scopes=["write"], ok=[409]
     ),
+    "POST deployment-plans/<number>/preparation/lookup/": Write(PLAN | {"service"}, scopes=["write"], ok=[409]),
     # It is assigned to the team.
     "POST deployment-plans/<number>/tasks/<task>/transitions/<step>/": Write(MEMBERS, scopes=["deploy"]),
     "POST deployment-plans/<number>/tasks/<task>/transitions/hand_over/": Write(

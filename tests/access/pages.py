@@ -307,6 +307,7 @@ PAGES: dict[str, Page] = {
     "deployments/deploymentplan/<pk>/change/preparation/": open_form(
         PLAN, lambda _: {"kind": "compliance", "holds": "yes", "evidence": "Seen."}, ok="400"
     ),
+    "deployments/deploymentplan/<pk>/change/preparation/lookup/": button(PLAN, ok="shown"),
     "deployments/deploymentplan/<pk>/change/tasks/<task>/<step>/": button(MEMBERS),
     "deployments/deploymentplan/<pk>/change/tasks/<task>/hand-over/": button(
         MEMBERS, lambda side: {"assignee": side.author.username, "note": "Please."}

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from deployments.commands import call_webhooks, create_endpoint, edit_endpoint, renew_secret
-from deployments.executors import webhook
+from deployments.executors import outward
 from deployments.models import DeploymentPlan, WebhookCall, WebhookEndpoint
 from deployments.policies import may_reach, url_error
 from releasemgmt.accounts.models import User
@@ -254,7 +254,7 @@ def test_the_certificate_must_be_trusted_and_name_the_host(
     monkeypatch.setattr(socket, "getaddrinfo", Names(["127.0.0.1"]))
     pem = certificate(tmp_path / "server.pem", name="deploy.example.org")
     if trusted:
-        monkeypatch.setattr(webhook, "_trust", lambda: ssl.create_default_context(cafile=pem))
+        monkeypatch.setattr(outward, "_trust", lambda: ssl.create_default_context(cafile=pem))
     with Receiver().open(certificate=pem) as secured:
         call = called(shop, administrator, f"https://{host}:{secured.port}/")
     assert (call.state, len(secured.got)) == (state, state == "accepted")

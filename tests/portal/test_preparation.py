@@ -11,8 +11,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from deployments.commands import ask_for, verify
-from deployments.models import DeploymentPlan, Verification
+from deployments.commands import ask_for, look_up_artifacts, verify
+from deployments.models import ArtifactLookup, DeploymentPlan, Verification
 from deployments.queries import checklist
 from tests.conftest import NOW
 from tests.deployments.conftest import shop as shop
@@ -77,6 +77,20 @@ def test_items_are_verified_on_pages_of_their_own(shop: Shop, plan: DeploymentPl
     assert {each.state for each in checklist(plan)} == {"verified"}
     deployer.post(f"{page}preparation/", {"kind": "other", "title": "Call Bob & Eve", **said, "holds": "no"})
     assert "does not hold" in deployer.get(page).content.decode()
+
+
+def test_the_service_is_asked_to_look_the_artifacts_up(shop: Shop, plan: DeploymentPlan) -> None:
+    deployer, page = signed_in(shop.deployer), page_of(plan)
+    assert "Look them up" in deployer.get(page).content.decode()
+    shown = deployer.post(f"{page}preparation/lookup/", follow=True).content.decode()
+    assert "are being looked up" in shown and "asked the service to look" in shown
+    assert look_up_artifacts(now=NOW) == 1
+    shown = deployer.get(page).content.decode()
+    assert "The service could not look it up" in shown and "api: " in shown
+    author = signed_in(shop.author)
+    assert "Look them up" not in author.get(page).content.decode()
+    author.post(f"{page}preparation/lookup/")
+    assert ArtifactLookup.objects.filter(ended_at=None).count() == 0
 
 
 def test_what_is_not_asked_for_or_not_theirs_is_refused(shop: Shop, plan: DeploymentPlan) -> None:

@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path
 from django.utils import timezone
+from django.views.decorators.http import require_POST
 
 from deployments import commands, queries
 from deployments.models import DeploymentPlan, PreparationKind
@@ -96,12 +97,28 @@ class PreparedPlans(Base):
     """The part of the plans' pages that is about their lists."""
 
     def preparation_urls(self, wrap: Callable[..., Any], name: str) -> list[Any]:
-        return [path("<int:pk>/change/preparation/", wrap(self.preparation_view), name=f"{name}_preparation")]
+        lookup = wrap(require_POST(self.lookup_view))
+        return [
+            path("<int:pk>/change/preparation/", wrap(self.preparation_view), name=f"{name}_preparation"),
+            path("<int:pk>/change/preparation/lookup/", lookup, name=f"{name}_lookup"),
+        ]
 
     def preparation_panel(self, plan: DeploymentPlan, user: User) -> dict[str, Any]:
         """The list as it stands, and whether the person may say something of it."""
         is_ahead = plan.state in queries.BEFORE_START
-        return {"checks": queries.checklist(plan), "may_verify": is_ahead and roles.verify_preparation(user, plan)}
+        checks = queries.checklist(plan)
+        return {
+            "checks": checks,
+            "may_verify": is_ahead and roles.verify_preparation(user, plan),
+            "lookup": queries.last_lookup(plan) if any(check.kind == Kind.ARTIFACTS for check in checks) else None,
+        }
+
+    def lookup_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Ask the service to look the artifacts up."""
+        plan = self.found(request, pk)
+        ask = partial(commands.ask_to_look_up, plan, actor=actor_of(request), now=timezone.now())
+        attempt(request, ask, done="The artifacts are being looked up. It takes some seconds.")
+        return HttpResponseRedirect(self.address(plan))
 
     def preparation_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Say of one item, which the address names, whether it holds; of the configuration beside the difference."""
