@@ -5,6 +5,7 @@ from deployments.queries.defects import DefectLife, defect_lives
 from deployments.queries.incidents import (
     Suspects,
     caused_by,
+    incidents_of,
     known_incidents,
     planned_outages,
     responders,
@@ -90,6 +91,7 @@ __all__ = [
     "earliest_start",
     "hear_backout",
     "judge",
+    "incidents_of",
     "known_incidents",
     "last_attempt",
     "last_lookup",

@@ -70,6 +70,13 @@ def with_suspect(rows: QuerySet[Any], *, as_of: datetime | None = None) -> Query
     return found
 
 
+def incidents_of(deployments: Collection[Deployment]) -> QuerySet[Incident]:
+    """The incidents whose cause a person confirmed, or the service suspects, among these deployments; by number."""
+    rows = with_suspect(Incident.objects.standing().filter(product__in={each.product_id for each in deployments}))
+    keys = [each.pk for each in deployments]
+    return rows.filter(Q(caused_by__in=keys) | Q(suspect_id__in=keys)).order_by("pk")
+
+
 def suspects(incident: Incident) -> Suspects:
     """What the service suspects of an incident; at most three statements."""
     if incident.withdrawn:

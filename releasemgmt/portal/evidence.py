@@ -23,10 +23,11 @@ from django.db.models.functions import Cast
 from approvals import policies
 from approvals.models import ApprovalRound, ChangeRequest, Condition, Vote
 from approvals.queries import content, contents, current_round, riding, signed_off_by, standing
-from deployments.models import Deployment, DeploymentPlan, DeploymentTask, Verification
+from deployments.models import Deployment, DeploymentPlan, DeploymentTask, Incident, Verification
 from deployments.models.preparation import name_of
+from deployments.queries import incidents_of
 from releasemgmt.accounts.models import User
-from releasemgmt.catalog.models import ReleaseModel
+from releasemgmt.catalog.models import Component, ReleaseModel
 from releasemgmt.portal import story
 from releasemgmt.portal.covers import covers, in_words
 from releasemgmt.portal.management.commands.verify_evidence import FORMAT, PACK_PREFIX, digest, manifest
@@ -39,7 +40,7 @@ from releasemgmt.workflow.models import Aggregate, Event, StatefulModel
 Row = dict[str, Any]
 
 #: Where the API has the records.
-API = {Release: "releases", ChangeRequest: "changes", DeploymentPlan: "deployment-plans"}
+API = {Release: "releases", ChangeRequest: "changes", DeploymentPlan: "deployment-plans", Incident: "incidents"}
 
 #: Events of the product's stream that belong to a release if they name one of its builds.
 OF_BUILDS = ("releases.build.register", "releases.test_run.record", "deployments.deployment.report")
@@ -134,7 +135,7 @@ def _sections(release: Release, *, now: datetime) -> dict[str, Any]:
     plans = list(DeploymentPlan.objects.filter(release=release).select_related("environment").order_by("pk"))
     rows = _rows(release, plans)
     digests = [build.digest for build in rows["builds"]]
-    events = list(_events(release, changes, plans, digests=digests, rounds=rounds))
+    events = list(_events(release, [*changes, *plans, *rows["incidents"]], digests=digests, rounds=rounds))
     defects = [link.defect for link in rows["defects"]]
     people = _people(
         [release, *changes, *rounds, *votes, *conditions, *plans, *chain(*rows.values()), *defects, *events]
@@ -168,6 +169,8 @@ def _rows(release: Release, plans: Iterable[DeploymentPlan]) -> dict[str, list[A
     tasks = DeploymentTask.objects.filter(plan__in=plans).select_related("endpoint").prefetch_related("depends_on")
     of_it = Q(release=release) | Q(plan__release=release)  # a rollback brings back another one
     deployments = Deployment.objects.filter(of_it).select_related("environment", "release")
+    attempts = list(deployments.prefetch_related("builds").order_by("pk"))
+    incidents = incidents_of([each for each in attempts if each.release_id == release.pk])
     exposures = Exposure.objects.filter(release=release).select_related("environment")
     return {
         "documents": list(queries.documents(release, Document.Kind.values).values()),
@@ -175,7 +178,8 @@ def _rows(release: Release, plans: Iterable[DeploymentPlan]) -> dict[str, list[A
         "builds": builds,
         "commits": list(Commit.objects.filter(releases=release).order_by("pk")),
         "defects": list(DefectLink.objects.filter(release=release).select_related("defect__component").order_by("pk")),
-        "deployments": list(deployments.prefetch_related("builds").order_by("pk")),
+        "deployments": attempts,
+        "incidents": list(incidents.select_related("environment").prefetch_related("components")),
         "tasks": list(tasks.order_by("pk")),
         "verifications": list(Verification.objects.filter(plan__in=plans).order_by("pk")),
         "exposures": list(exposures.order_by("pk")),
@@ -190,6 +194,7 @@ def _told(rows: Mapping[str, Iterable[Any]], write: _Pen) -> dict[str, list[Row]
         "test_runs": lambda run: {"builds": _digests(run.builds.all())},
         "defects": lambda link: {"defect": write(link.defect)},
         "deployments": lambda each: {"builds": _digests(each.builds.all()), "covered_by": covered.get(each.pk)},
+        "incidents": lambda each: {"components": _keys(each.components.all()), "suspected": each.suspect_id},
         "tasks": lambda task: {"depends_on": sorted(other.pk for other in task.depends_on.all())},
     }
     return {
@@ -240,16 +245,19 @@ def _digests(builds: Iterable[Build]) -> list[str]:
     return sorted(build.digest for build in builds)
 
 
+def _keys(components: Iterable[Component]) -> list[str]:
+    return sorted(component.key for component in components)
+
+
 def _events(
     release: Release,
-    changes: Iterable[ChangeRequest],
-    plans: Iterable[DeploymentPlan],
+    others: Iterable[Aggregate],
     *,
     digests: Iterable[str],
     rounds: Iterable[ApprovalRound],
 ) -> QuerySet[Event]:
     """Their whole streams, what the product's says of these builds, and refusals that name one of them."""
-    records = [release, *changes, *plans]
+    records = [release, *others]
     whole = Q(stream__in=[release.model.stream, *(record.stream for record in records)])
     said = reduce(or_, (Q(said__contains=each) for each in digests), Q(pk=None))
     product = Q(stream=release.product.stream, kind__in=OF_BUILDS) & said
@@ -258,7 +266,7 @@ def _events(
     return events.filter(whole | product | Q(kind="workflow.refused") & at).order_by("stream", "seq")
 
 
-def _addresses(records: Iterable[StatefulModel], rounds: Iterable[ApprovalRound]) -> Iterator[str]:
+def _addresses(records: Iterable[Aggregate], rounds: Iterable[ApprovalRound]) -> Iterator[str]:
     """Where the records and their rounds are reached: a refusal says which address was called."""
     for record in records:
         for name in _names(record):
@@ -269,7 +277,7 @@ def _addresses(records: Iterable[StatefulModel], rounds: Iterable[ApprovalRound]
         yield f"/admin/approvals/approvalround/{round.pk}/"
 
 
-def _names(record: StatefulModel) -> Iterator[str]:
+def _names(record: Aggregate) -> Iterator[str]:
     yield record.number
     if isinstance(record, Release):
         yield f"{record.product.key}@{record.version}"

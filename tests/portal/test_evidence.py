@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from copy import deepcopy
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from deployments.commands import correct_incident, report_incident, withdraw_incident
+from deployments.models import Incident
 from releasemgmt.portal import evidence
 from releasemgmt.portal.management.commands import verify_evidence
 from releasemgmt.portal.management.commands.verify_evidence import canonical, digest, manifest, verify
@@ -32,6 +35,7 @@ from tests.portal.evidence_world import deployed, only_approvals
 from tests.portal.test_pages import signed_in
 from tests.web.world import API, Caller
 
+HOUR = timedelta(hours=1)
 KEY = signatures.new_key()
 PUBLIC = signatures.public_key(KEY)
 SCRIPT = Path(verify_evidence.__file__)
@@ -92,6 +96,34 @@ def test_it_holds_all_that_is_recorded(pack: Any, release: Release, world: World
     assert [task["title"] for task in pack["tasks"]] == ["Swap", "Look", "Swap back"]
     assert pack["commits"][0]["sha"] == pack["builds"][0]["commit_sha"]
     assert pack["exposures"][0]["percent"] == 100
+
+
+def test_it_holds_the_incidents_of_its_deployments(release: Release, world: World) -> None:
+    attempt = release.deployments.get()
+
+    def down(title: str, **facts: Any) -> Incident:
+        given = {"started_at": NOW + HOUR, "environment": world.production, "kind": "down", **facts}
+        return report_incident(product=world.product, title=title, actor=world.author, now=NOW + 30 * HOUR, **given)
+
+    confirmed = down("No orders", caused_by=attempt, components=list(world.product.components.all()))
+    suspected = down("No payments")
+    correct_incident(suspected, changes={"restored_at": NOW + 2 * HOUR}, actor=world.author, now=NOW + 30 * HOUR)
+    down("Much later", started_at=NOW + 29 * HOUR)
+    withdraw_incident(down("Never was"), reason="A test", actor=world.author, now=NOW + 30 * HOUR)
+    pack = evidence.pack(release, now=NOW + 30 * HOUR)
+    assert [(each["number"], each["caused_by"], each["suspected"]) for each in pack["incidents"]] == [
+        (confirmed.number, attempt.pk, None),
+        (suspected.number, None, attempt.pk),
+    ]
+    first = pack["incidents"][0]
+    assert first["cause_confirmed_by"] == world.author.username and first["environment"] == "production"
+    assert first["components"] == sorted(each.key for each in world.product.components.all())
+    assert found(pack) == []
+    cut = resealed({**pack, "events": [each for each in pack["events"] if each["id"] != f"{suspected.stream}/1"]})
+    assert f"event {suspected.stream}/1: it is missing" in found(cut)
+    html = signed_in(world.manager).get(reverse("admin:releases_release_evidence", args=[release.pk])).content.decode()
+    assert f"Caused by deployment {attempt.pk}, as {world.author.username} confirmed." in html
+    assert f"Deployment {attempt.pk} is suspected; nobody has confirmed it." in html and "Much later" not in html
 
 
 def test_the_streams_are_whole_and_the_products_is_told_as_far_as_it_is_about_it(pack: Any, release: Release) -> None:

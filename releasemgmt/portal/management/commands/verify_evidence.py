@@ -51,7 +51,7 @@ HASHED = {"prev_hash": "prev"} | {
     )
 }
 #: Streams that are in the pack from their first event to their last.
-WHOLE_STREAMS = ("release:", "changerequest:", "deploymentplan:", "releasemodel:")
+WHOLE_STREAMS = ("release:", "changerequest:", "deploymentplan:", "incident:", "releasemodel:")
 
 
 class Damaged(ValueError):
