@@ -10,6 +10,7 @@ from django.test import Client
 
 from releasemgmt.accounts.commands import system
 from releasemgmt.kpis import queries
+from releasemgmt.kpis.queries.commits import Arrival, Arrivals
 from releasemgmt.releases.commands import create_defect, link_defect
 from releasemgmt.releases.commands.commits import send_commits
 from releasemgmt.releases.commands.importing import import_past
@@ -60,6 +61,13 @@ def test_what_came_to_light_late_restates_lead_times(shop: Shop) -> None:
     ]
     nothing = figures(shop.ci, product=shop.product, **SPRING, as_of=START + 19 * DAY)
     assert (nothing["commit_volume"]["n"], nothing["commits_per_active_day"]["value"]) == (0, None)
+
+
+def test_what_a_release_brings_when_it_is_deployed_again_counts_from_its_first_time_on() -> None:
+    first, again = Arrival(at=100, commits=2, took=50), Arrival(at=200, commits=1, merges=1, took=170)
+    found = Arrivals([(7, again), (7, first)])
+    assert found.of == {7: Arrival(at=100, commits=3, merges=1, took=70)}
+    assert found.in_order == [first, again]
 
 
 def test_a_defect_lives_until_its_fix_is_deployed(shop: Shop) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from releasemgmt.kpis.definitions import Span
-from releasemgmt.kpis.queries import commits, defects, deployments, failures, governance, incidents
+from releasemgmt.kpis.queries import commits, defects, deployments, failures, governance, incidents, lead_times
 from releasemgmt.kpis.queries.figure import Figure, Row, trend
 from releasemgmt.kpis.queries.records import Record, described
 from releasemgmt.kpis.queries.scope import FIRST, MOST_BUCKETS, Scope, asked
@@ -40,7 +40,7 @@ FIGURES: Mapping[str, Computed] = {
     "commits_per_active_day": Computed(commits.commits_per_active_day, commits.commit_rows),
     "commit_volume": Computed(commits.commit_volume, commits.volume_rows),
     "release_cycle_time": Computed(commits.release_cycle_time, commits.cycle_rows),
-    "change_lead_time": Computed(commits.change_lead_time, commits.lead_time_rows),
+    "change_lead_time": Computed(lead_times.change_lead_time, lead_times.lead_time_rows),
     "deployment_frequency": Computed(deployments.deployment_frequency, deployments.frequency_rows),
     "change_fail_rate": Computed(failures.change_fail_rate, failures.fail_rows),
     "failed_deployment_recovery_time": Computed(failures.failed_deployment_recovery_time, failures.recovery_rows),

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from functools import cached_property, partial
-from itertools import accumulate, chain, compress
+from functools import partial
+from itertools import chain, compress
 from math import ceil, floor
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from django.db.models import BooleanField, Count, ExpressionWrapper, F, Max, Min, Q, QuerySet
 
-from releasemgmt.kpis.definitions import SECOND, Span, buckets, seconds_between, spread
-from releasemgmt.kpis.queries.figure import OPEN, RATE, Figure, Open, Row, durations, ratio, tally
+from releasemgmt.kpis.definitions import SECOND, Span, buckets, spread
+from releasemgmt.kpis.queries.figure import RATE, Figure, Row, durations, ratio, tally
 from releasemgmt.kpis.queries.gathered import EPOCH, Gathered, instant, number_of, second_of
 from releasemgmt.kpis.queries.scope import Scope, Timeline
 from releasemgmt.releases.commands.containment import WholeSeconds
 from releasemgmt.releases.models import Commit, FormerOwner, Release
-from releasemgmt.releases.models.commit import COUNTED, TIMED, CommitQuerySet
+from releasemgmt.releases.models.commit import COUNTED, CommitQuerySet
 
 #: Why something does not count: the first release brought what was there before the service was; a clock ran ahead.
 BASELINE, SKEW, NO_COMMITS = "baseline", "skew", "no_commits"
@@ -38,21 +37,20 @@ class Day(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """What a release was the first to bring to production, and in which second.
-
-    `took` is its cycle time and `seconds` are the lead times of its commits, below 0 by a clock.
-    """
+    """What a release was the first to bring to production in a second; `took` is its cycle time, below 0 by a clock."""
 
     at: int
-    commits: int
-    merges: int
-    bots: int
-    in_baseline: int
-    took: int | None
-    seconds: list[int]
+    commits: int = 0
+    merges: int = 0
+    bots: int = 0
+    in_baseline: int = 0
+    took: int | None = None
 
-
-NOTHING = Arrival(0, 0, 0, 0, 0, None, [])
+    def and_later(self, other: Arrival) -> Arrival:
+        """Together with what the release brought when it was deployed once more, from when on it is counted here."""
+        took = [each.took + self.at - each.at for each in (self, other) if each.took is not None]
+        counts = (one + more for one, more in zip(self[1:5], other[1:5], strict=True))
+        return Arrival._make([self.at, *counts, max(took, default=None)])
 
 
 class Shipped(NamedTuple):
@@ -113,7 +111,7 @@ def _days(scope: Scope, column: str, **facts: Any) -> list[Day]:
         return []
     first, last = min(min(seconds) for _pk, seconds, *_ in found), max(max(seconds) for _pk, seconds, *_ in found)
     begins = [day.begin for day in buckets(Span(_at(first), _at(last + 1)), "day", scope.zone)]
-    place_of = partial(bisect_right, [begin.timestamp() for begin in begins])
+    place_of = partial(bisect_right, [int(begin.timestamp()) for begin in begins])
     commits, without_item, products, people = (Counter[int]() for _ in range(4))
     for _product, seconds, *more in found:
         places = list(map(place_of, seconds))
@@ -167,24 +165,34 @@ def rows_without_work_item(scope: Scope) -> Iterator[Row]:
 
 
 class Arrivals:
-    """What each release brought, in the order in which they reached production."""
+    """What releases brought, in the order in which it reached production."""
 
-    def __init__(self, found: Mapping[int, Arrival]) -> None:
-        self.of = found
-        self.in_order = sorted(found.values(), key=attrgetter("at"))
+    def __init__(self, found: Iterable[tuple[int, Arrival]]) -> None:
+        pairs = sorted(found, key=lambda pair: pair[1].at)
+        self.in_order = [each for _release, each in pairs]
         self.instants = [each.at for each in self.in_order]
+        #: Release → what it brought in all.
+        self.of: dict[int, Arrival] = {}
+        for release, each in pairs:
+            before = self.of.get(release)
+            self.of[release] = before.and_later(each) if before else each
 
     def within(self, span: Span) -> list[Arrival]:
         """Those of an interval, which begins and ends at a whole second, or where the facts do."""
-        begin, end = floor(span.begin.timestamp()), ceil(span.end.timestamp())
+        begin, end = whole(span)
         return self.in_order[bisect_left(self.instants, begin) : bisect_left(self.instants, end)]
 
 
+def whole(span: Span) -> tuple[int, int]:
+    """The seconds between which what happened in an interval is."""
+    return floor(span.begin.timestamp()), ceil(span.end.timestamp())
+
+
 def arrivals(scope: Scope) -> Arrivals:
-    return scope.once("arrivals", _arrivals)
+    return scope.once("arrivals", lambda each: Arrivals(chain(_owned(each), _formerly(each))))
 
 
-def _arrivals(scope: Scope) -> Arrivals:
+def _owned(scope: Scope) -> Iterator[tuple[int, Arrival]]:
     rows: Any = owned(scope).order_by().values_list("first_release", second_of("released_at"))
     counts = {
         "commits": Count("pk", filter=COUNTED),
@@ -192,110 +200,14 @@ def _arrivals(scope: Scope) -> Arrivals:
         "bots": Count("pk", filter=Q(is_bot=True, is_merge=False)),
         "first": Count("pk", filter=COUNTED & Q(in_baseline=True)),
         "took": WholeSeconds(Max(F("released_at") - F("authored_at"), filter=COUNTED)),
-        "seconds": Gathered("lead_seconds", filter=TIMED),
     }
-    found = {release: Arrival._make([*facts, seconds or []]) for release, *facts, seconds in rows.annotate(**counts)}
+    return ((release, Arrival._make(facts)) for release, *facts in rows.annotate(**counts))
+
+
+def _formerly(scope: Scope) -> Iterator[tuple[int, Arrival]]:
     took = WholeSeconds(F("released_at") - F("commit__authored_at"))
-    former: Any = formerly(scope).values_list("release", second_of("released_at"), took, "in_baseline", "lead_seconds")
-    for release, at, took, in_baseline, seconds in former:
-        each = found.get(release) or NOTHING._replace(at=at)
-        found[release] = each._replace(
-            commits=each.commits + 1,
-            in_baseline=each.in_baseline + in_baseline,
-            took=took if each.took is None else max(each.took, took),
-            seconds=each.seconds if in_baseline else [*each.seconds, seconds],
-        )
-    return Arrivals(found)
-
-
-def waiting(scope: Scope) -> list[tuple[datetime, int]]:
-    """Commits of the population that had not reached production at the end, the oldest first."""
-    return scope.once("waiting", _waiting)
-
-
-def _waiting(scope: Scope) -> list[tuple[datetime, int]]:
-    end = scope.observed.end
-    left = Q(released_at=None) | Q(released_at__gte=end)
-    rows = known(scope).counted()
-    if scope.looks_back:
-        left |= Q(owned_since__gt=scope.as_of)
-        then = FormerOwner.objects.filter(
-            owned_since__lte=scope.as_of, owned_until__gt=scope.as_of, released_at__lt=end
-        )
-        rows = rows.exclude(pk__in=then.values("commit"))
-    rows = rows.filter(left, committed_at__lt=end).order_by("committed_at", "pk")
-    found: Any = rows.values_list(number_of("committed_at"), "pk")
-    return [(instant(number), pk) for number, pk in found]
-
-
-class Backlog:
-    """How many commits waited for their release at each of some instants, and since when the oldest."""
-
-    def __init__(self, scope: Scope, instants: Iterable[datetime]) -> None:
-        self.asked = sorted(set(instants))
-        self.end = scope.observed.end
-        self.left = [floor(at.timestamp()) for at, _pk in waiting(scope)]
-        self.arrivals = [each for each in arrivals(scope).in_order if each.seconds]
-        self.instants = [each.at for each in self.arrivals]
-
-    def at(self, instant: datetime) -> Open:
-        since, count = self.left[:1], len(self.left)
-        if instant < self.end:
-            gone = bisect_left(self.instants, instant.timestamp())
-            since = since + self._oldest[gone : gone + 1]
-            count = self._begun[instant] - self._delivered[gone]
-        age = int(instant.timestamp()) - min(since) if since else 0
-        return Open(max(count, 0), age if count > 0 and age > 0 else None)
-
-    @cached_property
-    def _delivered(self) -> list[int]:
-        """How many had reached production with the first, the second … release."""
-        return list(accumulate((len(each.seconds) for each in self.arrivals), initial=0))
-
-    @cached_property
-    def _begun(self) -> dict[datetime, int]:
-        """How many had been committed by each instant."""
-        place_of = partial(bisect_right, [each.timestamp() for each in self.asked])
-        begun = (each.at - took for each in self.arrivals for took in each.seconds)
-        counts = Counter(map(place_of, chain(self.left, begun)))
-        return dict(zip(self.asked, accumulate(counts[n] for n in range(len(self.asked))), strict=True))
-
-    @cached_property
-    def _oldest(self) -> list[int]:
-        """The oldest commit date from each delivery on to the last one."""
-        begun = [each.at - max(each.seconds) for each in self.arrivals]
-        return list(accumulate(reversed(begun), min))[::-1]
-
-
-def change_lead_time(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    backlog = Backlog(scope, (scope.seen(span).end for span in spans))
-    for span in spans:
-        took = lead_times(scope, span)
-        skewed = bisect_left(took, 0)
-        took[:skewed] = [0] * skewed
-        first = sum(each.in_baseline for each in arrivals(scope).within(span))
-        excluded = {BASELINE: first} if first else {}
-        excluded |= {SKEW: skewed} if skewed else {}
-        yield durations(took, excluded, waiting=backlog.at(scope.seen(span).end))
-
-
-def lead_times(scope: Scope, span: Span) -> list[int]:
-    """Those of an interval in order; of the whole from those of its parts, which is done much faster."""
-    if span == scope.span and scope.bucket:
-        parts = [lead_times(scope, part) for part in scope.buckets]
-    else:
-        parts = [each.seconds for each in arrivals(scope).within(span)]
-    return sorted(chain.from_iterable(parts))
-
-
-def lead_time_rows(scope: Scope) -> Iterator[Row]:
-    facts = ("released_at", "lead_seconds", "in_baseline")
-    rows: Any = owned(scope).counted().values_list("pk", *facts)
-    former: Any = formerly(scope).values_list("commit", *facts)
-    for pk, at, seconds, in_baseline in chain(rows, former):
-        yield Row(at, "commit", pk, max(0, seconds), BASELINE if in_baseline else "")
-    for at, pk in waiting(scope):
-        yield Row(at, "commit", pk, seconds_between(at, scope.observed.end), OPEN)
+    rows: Any = formerly(scope).values_list("release", second_of("released_at"), "in_baseline", took)
+    return ((release, Arrival(at, 1, 0, 0, int(first), took)) for release, at, first, took in rows)
 
 
 def releases(scope: Scope) -> Timeline[Shipped]:
@@ -312,7 +224,7 @@ def _releases(scope: Scope) -> Timeline[Shipped]:
     releases: Any = rows.order_by().values_list("pk", "product_id", number_of("released_at"))
     for pk, product, number in releases:
         at = instant(number)
-        each = brought.get(pk, NOTHING)
+        each = brought.get(pk) or Arrival(0)
         left_out = BASELINE if at == first[product] else NO_COMMITS if each.took is None else ""
         found.append(Shipped(at, pk, each, left_out))
     return Timeline(found)

@@ -13,10 +13,6 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RemoveIndex(
             model_name="commit",
-            name="commit_lead_then",
-        ),
-        migrations.RemoveIndex(
-            model_name="commit",
             name="commit_lead",
         ),
         migrations.RemoveIndex(
