@@ -63,6 +63,15 @@ def test_what_came_to_light_late_restates_lead_times(shop: Shop) -> None:
     assert (nothing["commit_volume"]["n"], nothing["commits_per_active_day"]["value"]) == (0, None)
 
 
+def test_of_two_releases_of_one_instant_the_first_recorded_is_the_baseline(shop: Shop) -> None:
+    send_commits(shop.product, commits=[commit(1), commit(2, 1)], actor=shop.ci, now=NOW)
+    given: list[Any] = [past("1", 1, day=5), past("2", 2, day=5)]
+    import_past(shop.product, releases=given, actor=system(), now=NOW)
+    found = figures(shop.ci, product=shop.product, **SPRING)
+    for name in ("release_cycle_time", "change_lead_time"):
+        assert (found[name]["n"], found[name]["excluded"]) == (1, {"baseline": 1}), name
+
+
 def test_what_a_release_brings_when_it_is_deployed_again_counts_from_its_first_time_on() -> None:
     first, again = Arrival(at=100, commits=2, took=50), Arrival(at=200, commits=1, merges=1, took=170)
     found = Arrivals([(7, again), (7, first)])

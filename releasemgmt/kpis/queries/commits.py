@@ -219,18 +219,20 @@ def _releases(scope: Scope) -> Timeline[Shipped]:
     begin, end = scope.observed
     rows = scope.of(Release.objects.filter(released_at__gte=begin, released_at__lt=end))
     rows = rows.filter(created_at__lte=scope.as_of) if scope.looks_back else rows
-    first = _first(scope)
+    earliest = _earliest(scope)
     found = []
-    releases: Any = rows.order_by().values_list("pk", "product_id", number_of("released_at"))
+    releases: Any = rows.order_by("pk").values_list("pk", "product_id", number_of("released_at"))
     for pk, product, number in releases:
         at = instant(number)
+        if is_first := earliest.get(product) == at:  # of several at one instant, the one that was recorded first
+            del earliest[product]
         each = brought.get(pk) or Arrival(0)
-        left_out = BASELINE if at == first[product] else NO_COMMITS if each.took is None else ""
+        left_out = BASELINE if is_first else NO_COMMITS if each.took is None else ""
         found.append(Shipped(at, pk, each, left_out))
     return Timeline(found)
 
 
-def _first(scope: Scope) -> dict[int, datetime]:
+def _earliest(scope: Scope) -> dict[int, datetime]:
     """When the first release of each product reached production."""
     rows = scope.of(Release.objects.filter(released_at__isnull=False))
     rows = rows.filter(created_at__lte=scope.as_of) if scope.looks_back else rows
