@@ -42,7 +42,7 @@ from releasemgmt.portal.figures.words import (
 )
 
 #: So many points are drawn at once; of more, every second, third …
-MOST_POINTS = 600
+MOST_POINTS = 400
 #: The bars of a distribution: from which duration on, and how it is called.
 BANDS = (
     (0, "under 1 h"),
@@ -187,7 +187,7 @@ def distribution(shown: Shown, name: str) -> Chart:
             Series(
                 "value",
                 f"{COUNTED[name].capitalize()}s",
-                [Value(n, count or None, f"{text}: {count:,}") for n, (text, count) in enumerate(counts)],
+                [_bar(n, count, f"{text}: {count:,}") for n, (text, count) in enumerate(counts)],
             )
         ],
     )
@@ -200,6 +200,11 @@ def _middle(figure: Mapping[str, Any]) -> str:
     return f"median {duration(figure['median'])}{p90}"
 
 
+def _bar(at: float, height: float | None, title: str) -> Value:
+    """What is nothing, or is not known, is no bar; a table tells them apart."""
+    return Value(at, height or None, title if height else "")
+
+
 def deployments(shown: Shown) -> Chart:
     """How many deployments there were, and how many of them failed."""
     frequency, failing = shown.of("deployment_frequency"), shown.of("change_fail_rate")
@@ -207,10 +212,7 @@ def deployments(shown: Shown) -> Chart:
     figure = shown.whole["deployment_frequency"]
 
     def bars(height: Callable[[Deployed], int]) -> list[Value]:
-        return [
-            Value(_middle_of(span), (each and height(each)) or None, _count_of(shown, span, each))
-            for span, each in counts
-        ]
+        return [_bar(_middle_of(span), each and height(each), _count_of(shown, span, each)) for span, each in counts]
 
     return Chart(
         kind="bars",
@@ -334,7 +336,7 @@ def stages(shown: Shown) -> Chart:
 def _stay(shown: Shown, span: Span, figure: Mapping[str, Any], state: str) -> Value:
     mean = figure["states"][state]["mean"]
     title = f"{shown.day(span.begin)}, {_stage(state)}: {duration(mean)} on average"
-    return Value(_middle_of(span), mean or None, title if mean else "")
+    return _bar(_middle_of(span), mean, title)
 
 
 def _stage(state: str) -> str:

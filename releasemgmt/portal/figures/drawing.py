@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from django.utils.formats import date_format
 
 from releasemgmt.kpis.definitions import Span, begin_of
-from releasemgmt.portal.figures.words import DAY, HOUR, MINUTE, SECONDS, SHARE, duration
+from releasemgmt.portal.figures.words import DAY, HOUR, MINUTE, SECONDS, SHARE, duration, share
 
 #: About so many days are named below a chart, and at most so many durations beside it.
 NAMED, STEPS = 6, 4
@@ -91,15 +91,19 @@ class Chart:
 
     @property
     def drawn(self) -> dict[str, Any]:
-        """What the script needs."""
-        series = [each._asdict() for each in self.series if each.is_drawn]
+        """What the script needs; spaces that do not break are six bytes long there, and nothing breaks."""
+        series = [each._asdict() | {"values": list(_plain(each))} for each in self.series if each.is_drawn]
         return {"kind": self.kind, "across": self.across._asdict(), "up": self.up._asdict(), "series": series}
+
+
+def _plain(series: Series) -> Iterator[Value]:
+    return (each._replace(title=each.title.replace("\u00a0", " ")) for each in series.values)
 
 
 def from_nothing(most: float, unit: str) -> Axis:
     """A scale that begins at 0."""
     if unit == SHARE:
-        return Axis({"min": 0, "max": 1, "ticks": {"format": {"style": "percent"}, "stepSize": 1 / STEPS}})
+        return Axis({"min": 0, "max": 1}, [Mark(n / STEPS, share(n / STEPS)) for n in range(STEPS + 1)])
     if unit != SECONDS:
         return COUNTS if most >= 1 else NUMBERS
     space = next((time for time in TIMES if time * STEPS >= most), most)
@@ -115,6 +119,8 @@ def by_magnitude(values: Iterable[float]) -> Axis:
     if high - low < STEPS - 1:  # a single case stands in the middle
         low, high = max(SHORTEST, low - 1), min(len(TIMES) - 1, high + 1)
     marks = [Mark(time, duration(time)) for time in TIMES[low : high + 1 : 1 + (high - low) // (STEPS + 2)]]
+    if low == SHORTEST:
+        marks[0] = Mark(MINUTE, f"≤ {duration(MINUTE)}")
     return Axis({"type": "logarithmic", "min": TIMES[low], "max": TIMES[high]}, marks)
 
 
