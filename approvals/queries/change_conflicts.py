@@ -14,6 +14,7 @@ from approvals.models.change import LIVE
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Environment
 from releasemgmt.releases.models import Release
+from releasemgmt.workflow.commands import while_reading
 
 Kind = ChangeConflict.Kind
 #: Changes that one is held against, for each kind; the earliest first.
@@ -97,7 +98,8 @@ def changes_in_the_way(
     """
     own = Q(change__releases=release) | Q(other__releases=release)
     found = ChangeConflict.objects.filter(own).exclude(kind=Kind.IMPLEMENTER).order_by()
-    if not (known := {pk for pair in found.values_list("change", "other") for pk in pair if pk}):
+    pairs = while_reading(("clashes", release.pk), lambda: list(found.values_list("change", "other")))
+    if not (known := {pk for pair in pairs for pk in pair if pk}):
         return []
     rows = ChangeRequest.objects.filter(pk__in=known, state=ChangeRequest.State.IMPLEMENTATION, releases=None)
     there = rows.filter(Q(environments=environment) | Q(environments=None)).overlapping(starts_at, ends_at)

@@ -137,7 +137,9 @@ class VerdictAnswer(serializers.Serializer[Any]):
 class ReadinessAnswer(serializers.Serializer[Any]):
     """Whether a plan could start there and then, and the earliest instant from then on at which no clock forbids it.
 
-    `earliest_start` looks at windows, freezes, approved intervals and soaks; null where one of them needs a person.
+    It is judged for the release's plan there, with its preparation list; where there is none, for one without tasks.
+    `earliest_start` looks at windows, freezes, approved intervals, soaks and what else is scheduled there; null where
+    one of them needs a person.
     """
 
     release = serializers.CharField()

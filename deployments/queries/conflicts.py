@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
 
 from approvals.queries import changes_in_the_way
 from deployments.models import DeploymentPlan, DeploymentTask
+from releasemgmt.workflow.commands import while_reading
 
 State = DeploymentPlan.State
 #: Those that hold the environment at their time, or will.
@@ -36,13 +37,12 @@ def obstacles(plan: DeploymentPlan, *, now: datetime) -> list[Obstacle]:
     """
     if plan.state == State.READY:
         begin, end = max(plan.planned_start, now), plan.latest_start + _estimate(plan)
-        rivals = _others(plan).filter(state__in=TAKEN, planned_start__lte=end)
-        plans = [each for each in map(_taken, rivals) if each.overlaps(begin, end)]
+        plans = [each for each in map(_taken, _rivals(plan)) if each.overlaps(begin, end)]
     else:
         begin, end = now, plan.latest_start
-        before = Q(planned_start__lt=plan.planned_start) | Q(planned_start=plan.planned_start, pk__lt=plan.pk or 0)
-        rivals = _others(plan).filter(before, state=State.SCHEDULED)
-        plans = [each for each in map(_taken, rivals) if each.ends_at > now]
+        place = plan.planned_start, plan.pk or 0
+        first = [each for each in _rivals(plan) if (each.planned_start, each.pk) < place]
+        plans = [each for each in map(_taken, first) if each.record.state == State.SCHEDULED and each.ends_at > now]
     changes = changes_in_the_way(plan.release, plan.environment, starts_at=begin, ends_at=end)
     return plans + [
         Obstacle(each, each.planned_start, each.planned_end)
@@ -51,19 +51,28 @@ def obstacles(plan: DeploymentPlan, *, now: datetime) -> list[Obstacle]:
     ]
 
 
-def _others(plan: DeploymentPlan) -> QuerySet[Any]:
-    """The other plans of the product there, with the minutes of their tasks; or, without a plan, of other releases."""
-    there = DeploymentPlan.objects.filter(environment=plan.environment_id, release__product=plan.release.product_id)
-    others = there.exclude(pk=plan.pk) if plan.pk else there.exclude(release=plan.release_id)
+def _rivals(plan: DeploymentPlan) -> list[Any]:
+    """The other plans of the product that hold the environment, or will; without a plan, those of other releases."""
+    environment, product = plan.environment_id, plan.release.product_id
+    taken = while_reading(("taken", environment, product), lambda: list(_plans_in(environment, product)))
+    return [each for each in taken if (each.pk != plan.pk if plan.pk else each.release_id != plan.release_id)]
+
+
+def _plans_in(environment: int, product: int) -> QuerySet[Any]:
+    """With the minutes of their tasks."""
+    there = DeploymentPlan.objects.filter(environment=environment, release__product=product, state__in=TAKEN)
     tasks = DeploymentTask.objects.filter(plan=OuterRef("pk"), is_backout=False).order_by().values("plan")
     minutes = Subquery(tasks.annotate(minutes=Sum("estimate_minutes")).values("minutes"))
-    return others.annotate(minutes=minutes).select_related("release").order_by("planned_start", "pk")
+    return there.annotate(minutes=minutes).select_related("release").order_by("planned_start", "pk")
 
 
 def _estimate(plan: DeploymentPlan) -> timedelta:
     """How long its tasks take, one after the other, as far as anybody estimated it."""
-    found = plan.tasks.filter(is_backout=False).aggregate(minutes=Sum("estimate_minutes"))
-    return timedelta(minutes=found["minutes"] or 0)
+    if plan.pk is None:
+        return timedelta()
+    tasks = plan.tasks.filter(is_backout=False)
+    minutes = while_reading(("estimate", plan.pk), lambda: tasks.aggregate(sum=Sum("estimate_minutes"))["sum"])
+    return timedelta(minutes=minutes or 0)
 
 
 def _taken(plan: Any) -> Obstacle:

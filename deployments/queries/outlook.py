@@ -16,6 +16,7 @@ from approvals.queries import riding
 from deployments.models import DeployedBuild, Deployment, DeploymentPlan
 from deployments.queries.incidents import caused_by
 from deployments.queries.places import running_and_in_doubt
+from deployments.queries.preparation import BEFORE_START, asked_of
 from releasemgmt.catalog.models import Component, Environment, Tier
 from releasemgmt.releases.models import Build, Commit, DefectLink, Release
 from releasemgmt.releases.queries import builds_of, defect_links
@@ -146,7 +147,12 @@ class Verdict:
 
 
 #: The gates that time alone opens and closes.
-CLOCKED = ("deployments.gates.changes_ready", "deployments.gates.window_open", "deployments.gates.promoted")
+CLOCKED = (
+    "deployments.gates.changes_ready",
+    "deployments.gates.no_conflict",
+    "deployments.gates.window_open",
+    "deployments.gates.promoted",
+)
 #: How often the earliest start is put off by one of them before the search ends.
 MOST_TRIES = 5
 
@@ -168,28 +174,57 @@ class Readiness:
 
 
 def readiness(release: Release, environment: Environment, *, at: datetime) -> Readiness:
-    """Every gate of a start at that instant, as a scheduled plan would meet it, without there being one."""
-    found = answers(_start(release, environment, at), "start", now=at)
+    """Every gate of a start at that instant, as a plan that is scheduled for it would meet it.
+
+    It is the release's own plan there, with its preparation list, tasks and way back; where there is none, one without
+    tasks of which nothing is verified.
+    """
+    plan = _plan_of(release, environment)
+    found = answers(_at(plan, at), "start", now=at)
     verdicts = [
         Verdict(path.rpartition(".")[2], (inspect.getdoc(import_string(path)) or path).splitlines()[0], blockers)
         for path, blockers in found
     ]
     closed = [blocker for path, blockers in found if path in CLOCKED for blocker in blockers]
-    return Readiness(verdicts, _earliest(release, environment, at, closed))
+    return Readiness(verdicts, _earliest(plan, at, closed))
 
 
 def earliest_start(release: Release, environment: Environment, *, at: datetime) -> datetime | None:
     """The first instant from then on at which no clock forbids a start, as in `Readiness`."""
-    found = answers(_start(release, environment, at), "start", now=at, only=CLOCKED)
-    return _earliest(release, environment, at, [blocker for _path, blockers in found for blocker in blockers])
+    plan = _plan_of(release, environment)
+    return _earliest(plan, at, _closed(plan, at))
 
 
-def _start(release: Release, environment: Environment, at: datetime) -> DeploymentPlan:
-    state = DeploymentPlan.State.SCHEDULED
-    return DeploymentPlan(release=release, environment=environment, planned_start=at, latest_start=at, state=state)
+def _plan_of(release: Release, environment: Environment) -> DeploymentPlan:
+    """The release's plan there that has not started, or one that nobody wrote; asked for what it is asked for now."""
+    waiting = DeploymentPlan.objects.filter(release=release, environment=environment, state__in=BEFORE_START)
+    plan = waiting.order_by("-pk").first() or DeploymentPlan()
+    plan.release, plan.environment = release, environment
+    plan.asked_items = asked_of(plan)
+    return plan
 
 
-def _earliest(release: Release, environment: Environment, at: datetime, closed: Sequence[Blocker]) -> datetime | None:
+def _at(plan: DeploymentPlan, at: datetime) -> DeploymentPlan:
+    """The plan as it would be if it were to be scheduled for that instant, and to start then."""
+    return DeploymentPlan(
+        pk=plan.pk,
+        release=plan.release,
+        environment=plan.environment,
+        planned_start=at,
+        latest_start=at,
+        backout_minutes=plan.backout_minutes,
+        asked_items=plan.asked_items,
+        cycle=plan.cycle,
+        state=DeploymentPlan.State.READY,
+    )
+
+
+def _closed(plan: DeploymentPlan, at: datetime) -> list[Blocker]:
+    found = answers(_at(plan, at), "start", now=at, only=CLOCKED)
+    return [blocker for _path, blockers in found for blocker in blockers]
+
+
+def _earliest(plan: DeploymentPlan, at: datetime, closed: Sequence[Blocker]) -> datetime | None:
     """From instant to instant at which something opens, until nothing is closed."""
     for _ in range(MOST_TRIES):
         if not closed:
@@ -198,6 +233,5 @@ def _earliest(release: Release, environment: Environment, at: datetime, closed: 
         if None in openings:
             return None
         at = max(filter(None, openings))
-        found = answers(_start(release, environment, at), "start", now=at, only=CLOCKED)
-        closed = [blocker for _path, blockers in found for blocker in blockers]
+        closed = _closed(plan, at)
     return None

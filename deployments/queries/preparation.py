@@ -75,10 +75,11 @@ def checklist(plan: DeploymentPlan) -> list[Check]:
 
 
 def _checklist(plan: DeploymentPlan) -> list[Check]:
-    items = [(kind, title) for kind, title in _asked(plan)]
+    items = [(kind, title) for kind, title in asked_of(plan)]
     if not items:
         return []
-    said = {(each.kind, each.title): each for each in plan.verifications.select_related("by").order_by("pk")}
+    found = Verification.objects.filter(plan=plan.pk).select_related("by").order_by("pk") if plan.pk else ()
+    said = {(each.kind, each.title): each for each in found}
     bound = _bound(plan, [kind for kind, _title in items])
     return [
         _functionality(plan)
@@ -88,7 +89,8 @@ def _checklist(plan: DeploymentPlan) -> list[Check]:
     ]
 
 
-def _asked(plan: DeploymentPlan) -> Iterable[tuple[str, str]]:
+def asked_of(plan: DeploymentPlan) -> list[tuple[str, str]]:
+    """Kind and title of what is asked of a plan: in draft what the product asks for now, later what it did then."""
     if plan.state != State.DRAFT:
         return [(kind, title) for kind, title in plan.asked_items]
     here = plan.release.product.preparation_items.filter(tier=plan.environment.tier)

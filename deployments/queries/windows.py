@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import NamedTuple
 
 from deployments import policies
 from deployments.models import LineStop, Occurrence, Window, WindowOverride
@@ -78,16 +79,39 @@ def judge(windows: Sequence[Window], at: datetime) -> Verdict:
     """What these windows, which are in force, say of a time; at most two statements."""
     laid_out = [window.laid_out_until for window in windows if window.laid_out_until]
     known_until = min(laid_out, default=None)
-    soon = min(filter(None, [known_until, at + NEAR]))
-    near = _verdict(windows, at, soon)
-    whole = near.next_open and near.next_close
-    if not windows or whole or soon == known_until:
-        return replace(near, known_until=known_until)
-    return _verdict(windows, at, known_until)
+    near = _near(windows, at, known_until)
+    found = _verdict(windows, near.spans, at, near.until)
+    whole = found.next_open and found.next_close
+    if not windows or whole or near.until == known_until:
+        return replace(found, known_until=known_until)
+    return _verdict(windows, spans_of(windows, at, known_until or END), at, known_until)
 
 
-def _verdict(windows: Sequence[Window], at: datetime, known_until: datetime | None) -> Verdict:
-    spans = spans_of(windows, at, known_until or END) if windows else []
+class Near(NamedTuple):
+    """The times of some windows between two instants."""
+
+    begin: datetime
+    until: datetime
+    spans: Sequence[tuple[Window, Span]]
+
+
+def _near(windows: Sequence[Window], at: datetime, known_until: datetime | None) -> Near:
+    """The times from then on in which the next opening and closing mostly are; a read that tries several looks once."""
+    until = min(filter(None, [known_until, at + NEAR]))
+    if not windows:
+        return Near(at, until, ())
+    key = ("near", *(window.pk for window in windows))
+    there = while_reading(key, lambda: Near(at, until, spans_of(windows, at, until)))
+    if at == there.begin:
+        return there
+    if there.begin < at < there.until:
+        return there._replace(spans=[(window, span) for window, span in there.spans if at < span.ends_at])
+    return Near(at, until, spans_of(windows, at, until))
+
+
+def _verdict(
+    windows: Sequence[Window], spans: Sequence[tuple[Window, Span]], at: datetime, known_until: datetime | None
+) -> Verdict:
     by_kind = {kind: [span for window, span in spans if window.kind == kind] for kind in Window.Kind}
     needs_leave = any(not window.is_freeze for window in windows)
     return policies.verdict(

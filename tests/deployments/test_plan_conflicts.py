@@ -106,6 +106,38 @@ def test_readiness_names_what_is_scheduled_then_but_not_the_release_itself(shop:
     assert found == {"1.0": [], "2.0": ["schedule_conflict"]}
 
 
+# --- the earliest start ---
+
+
+def earliest(shop: Shop, release: Release, minute: int) -> Any:
+    return readiness(release, shop.production, at=at(minute)).earliest_start
+
+
+@pytest.mark.parametrize(("minute", "starts"), [(59, 59), (60, 150), (149, 150), (150, 150), (210, 270)])
+def test_another_plan_puts_the_earliest_start_off_until_it_is_over(shop: Shop, minute: int, starts: int) -> None:
+    schedule(shop, ready(shop, "1.0", 60, 120, tasks=LONG))
+    schedule(shop, ready(shop, "1.1", 200, 270))
+    assert earliest(shop, shop.release("2.0"), minute) == at(starts)
+
+
+def test_what_a_plan_takes_itself_has_to_fit_before_the_other_one(shop: Shop) -> None:
+    schedule(shop, ready(shop, "1.0", 60, 120))
+    plan = ready(shop, "2.0", 500, 600, tasks=LONG)
+    assert [earliest(shop, plan.release, minute) for minute in (29, 30, 31)] == [at(29), at(30), at(120)]
+    schedule(shop, plan)
+    assert earliest(shop, plan.release, 500) == at(500), "it is not in its own way"
+
+
+def test_what_runs_puts_it_off_as_long_as_it_is_estimated(shop: Shop) -> None:
+    running = schedule(shop, ready(shop, "1.0", 60, 120, tasks=LONG))
+    start(running, actor=shop.deployer, now=at(60))
+    found = readiness(shop.release("2.0"), shop.production, at=at(61))
+    assert (found.earliest_start, found.is_ready) == (at(150), False)
+    assert {"schedule_conflict", "environment_busy"} <= {
+        blocker.code for verdict in found.verdicts for blocker in verdict.blockers
+    }
+
+
 def change(shop: Shop, begin: int, end: int, **fields: Any) -> ChangeRequest:
     """A change of the shop's api in production, begun, with these minutes for its interval."""
     facts = {"title": "Resize", "components": [shop.product.components.get(key="api")], **fields}

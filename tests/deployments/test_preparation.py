@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 
 from deployments.commands import ask_for, reschedule, start, start_due_plans, verify
 from deployments.models import DeploymentPlan, PreparationItem, Verification
-from deployments.queries import checklist
+from deployments.queries import checklist, readiness
 from releasemgmt.accounts.models import User
+from releasemgmt.catalog.models import Environment
 from releasemgmt.notifications.fanout import drain
 from releasemgmt.notifications.models import Delivery
 from releasemgmt.releases.commands import record_test_run, set_builds
@@ -89,6 +90,37 @@ def whole(shop: Shop, release: Release) -> DeploymentPlan:
     for kind in ("compliance", "configuration", "artifacts", "other"):
         found(plan, kind, actor=shop.ci if kind == "artifacts" else shop.deployer)
     return plan
+
+
+def open_items(release: Release, environment: Environment) -> list[tuple[str, str]]:
+    """What the readiness of a release says of its preparation."""
+    verdicts = readiness(release, environment, at=NOW + HOUR).verdicts
+    (verdict,) = (each for each in verdicts if each.gate == "preparation_holds")
+    return [(blocker.code, blocker.reason) for blocker in verdict.blockers]
+
+
+def test_readiness_says_what_is_not_verified_whether_there_is_a_plan_or_not(shop: Shop) -> None:
+    ask_for(
+        shop.product,
+        tier="production",
+        items=[("compliance", ""), ("other", "Call Bob")],
+        actor=someone("administrator"),
+    )
+    release = shop.release("1.0")
+    missing = [
+        ("preparation_missing", "“Target environment compliant” is not verified yet."),
+        ("preparation_missing", "“Call Bob” is not verified yet."),
+    ]
+    assert open_items(release, shop.production) == missing
+    assert open_items(release, shop.test) == []
+    plan = shop.plan(release)
+    verify(plan, kind="compliance", evidence="Seen.", actor=shop.ci, now=NOW)
+    assert open_items(release, shop.production) == missing[1:]
+    verify(plan, kind="other", title="Call Bob", evidence="Seen.", actor=shop.ci, now=NOW)
+    fire(plan, "prepare", actor=shop.manager, now=NOW)
+    assert open_items(release, shop.production) == []
+    verify(plan, kind="compliance", evidence="Broken.", holds=False, actor=shop.ci, now=NOW)
+    assert [code for code, _reason in open_items(release, shop.production)] == ["preparation_refuted"]
 
 
 def test_nothing_is_asked_where_there_is_no_list(asking: Shop) -> None:
