@@ -84,7 +84,7 @@ def test_a_point_says_what_it_is(reader: User, sign_in: Callable[[User], Page]) 
     page.evaluate(HOVER)
     page.wait_for_function(f"{STRIP}.tooltip.opacity > 0")
     said = page.evaluate(f"{STRIP}.tooltip.body.map(({{ lines }}) => lines[0])")
-    assert said[0] == "Down from 2 Mar 2026, 09:05, 1 h"
+    assert said[0] == "Down from 2 Mar 2026, 09:05, 1\u00a0h"
 
 
 @pytest.mark.parametrize("missing", ["charts.js", "chart/chart.js"])

@@ -15,7 +15,6 @@ from releasemgmt.portal.figures.drawing import (
     COUNTS,
     Axis,
     Chart,
-    Mark,
     Series,
     Table,
     Value,
@@ -181,7 +180,7 @@ def distribution(shown: Shown, name: str) -> Chart:
             ["Took", f"{COUNTED[name].capitalize()}s", "Share"],
             [[text, f"{count:,}", share(count / len(found))] for text, count in counts if count],
         ),
-        across=Axis({"min": -0.5, "max": len(counts) - 0.5}, [Mark(n, text) for n, (text, _n) in enumerate(counts)]),
+        across=Axis({"min": -0.5, "max": len(counts) - 0.5}, [(n, text) for n, (text, _count) in enumerate(counts)]),
         up=COUNTS,
         series=[
             Series(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -25,18 +25,11 @@ TIMES = (
 SHORTEST = TIMES.index(MINUTE)
 
 
-class Mark(NamedTuple):
-    """A value that is named on a scale."""
-
-    value: float
-    text: str
-
-
 class Axis(NamedTuple):
-    """A scale, as options of the library; one without marks is marked by the library."""
+    """A scale, as options of the library, and the values that are named on it; one without is marked by the library."""
 
     options: dict[str, Any]
-    marks: Sequence[Mark] = ()
+    marks: Sequence[tuple[float, str]] = ()
 
 
 NUMBERS = Axis({"min": 0, "ticks": {"maxTicksLimit": 6}})
@@ -91,24 +84,20 @@ class Chart:
 
     @property
     def drawn(self) -> dict[str, Any]:
-        """What the script needs; spaces that do not break are six bytes long there, and nothing breaks."""
-        series = [each._asdict() | {"values": list(_plain(each))} for each in self.series if each.is_drawn]
+        """What the script needs."""
+        series = [each._asdict() for each in self.series if each.is_drawn]
         return {"kind": self.kind, "across": self.across._asdict(), "up": self.up._asdict(), "series": series}
-
-
-def _plain(series: Series) -> Iterator[Value]:
-    return (each._replace(title=each.title.replace("\u00a0", " ")) for each in series.values)
 
 
 def from_nothing(most: float, unit: str) -> Axis:
     """A scale that begins at 0."""
     if unit == SHARE:
-        return Axis({"min": 0, "max": 1}, [Mark(n / STEPS, share(n / STEPS)) for n in range(STEPS + 1)])
+        return Axis({"min": 0, "max": 1}, [(n / STEPS, share(n / STEPS)) for n in range(STEPS + 1)])
     if unit != SECONDS:
         return COUNTS if most >= 1 else NUMBERS
     space = next((time for time in TIMES if time * STEPS >= most), most)
-    marks = [Mark(n * space, duration(n * space)) for n in range(math.ceil(most / space - 1e-9) + 1)]
-    return Axis({"min": 0, "max": marks[-1].value}, marks)
+    marks = [(n * space, duration(n * space)) for n in range(math.ceil(most / space - 1e-9) + 1)]
+    return Axis({"min": 0, "max": marks[-1][0]}, marks)
 
 
 def by_magnitude(values: Iterable[float]) -> Axis:
@@ -118,9 +107,9 @@ def by_magnitude(values: Iterable[float]) -> Axis:
     high = next((n for n, time in enumerate(TIMES) if time >= max(found)), len(TIMES) - 1)
     if high - low < STEPS - 1:  # a single case stands in the middle
         low, high = max(SHORTEST, low - 1), min(len(TIMES) - 1, high + 1)
-    marks = [Mark(time, duration(time)) for time in TIMES[low : high + 1 : 1 + (high - low) // (STEPS + 2)]]
+    marks = [(time, duration(time)) for time in TIMES[low : high + 1 : 1 + (high - low) // (STEPS + 2)]]
     if low == SHORTEST:
-        marks[0] = Mark(MINUTE, f"≤ {duration(MINUTE)}")
+        marks[0] = (MINUTE, f"≤ {duration(MINUTE)}")
     return Axis({"type": "logarithmic", "min": TIMES[low], "max": TIMES[high]}, marks)
 
 
@@ -140,5 +129,5 @@ def over_time(span: Span, zone: ZoneInfo) -> Axis:
     length = (last - first).days
     style = "M Y" if length > 300 else "j M"
     days = [first + timedelta(days=n) for n in range(0, max(length, 1), max(1, math.ceil(length / NAMED)))]
-    marks = [Mark(stamp(begin_of(day, zone)), date_format(day, style)) for day in days]
+    marks = [(stamp(begin_of(day, zone)), date_format(day, style)) for day in days]
     return Axis({"min": stamp(span.begin), "max": stamp(span.end)}, marks)
