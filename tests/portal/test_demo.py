@@ -17,9 +17,9 @@ from django.utils import timezone
 from approvals.commands import vote
 from approvals.models import ChangeRequest, Meeting
 from approvals.queries import model_approval
-from deployments.commands import finish_plans, finish_task, start_due_plans
-from deployments.models import DeploymentPlan, Incident, Window
-from deployments.queries import what_is_where, window_verdict
+from deployments.commands import call_webhooks, finish_plans, finish_task, start_due_plans
+from deployments.models import DeploymentPlan, Incident, WebhookCall, Window
+from deployments.queries import checklist, planned_outages, what_is_where, window_verdict
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Environment, Product
 from releasemgmt.notifications.models import Channel, Delivery
@@ -125,6 +125,24 @@ def test_it_has_a_window_that_is_open_all_day_a_freeze_ahead_and_a_drift() -> No
     places = {place.environment.key: place for place in what_is_where() if place.product == product}
     assert (places["test"].differs, places["production"].differs) == (True, False)
     assert places["production"].seen
+
+
+def test_a_plan_is_half_prepared_one_is_on_its_way_back_and_an_outage_is_announced() -> None:
+    prepared = DeploymentPlan.objects.get(environment__key="staging")
+    assert [(check.name, check.state) for check in checklist(prepared)] == [
+        ("Functionality verified", "verified"),
+        ("Artifacts verified", "verified"),
+        ("Tell the testers", "missing"),
+    ]
+    assert prepared.tasks.filter(endpoint__key="deployer").exists()
+    assert not WebhookCall.objects.exists() and call_webhooks(now=timezone.now()) == 0
+    back = DeploymentPlan.objects.get(state="backing_out")
+    assert (
+        back.environment.key == "development" and back.tasks.filter(is_backout=True, state="in_progress").count() == 1
+    )
+    now = timezone.now()
+    (change,) = planned_outages(Product.objects.all(), begin=now, end=now + timedelta(days=10))
+    assert change.outage_minutes == 30
 
 
 def test_the_cab_meets_about_what_waits_and_about_a_change() -> None:

@@ -94,16 +94,16 @@ def hand_in(walk: Walk, change: ChangeRequest) -> ChangeRequest:
 def draft(walk: Walk, title: str, **fields: Any) -> ChangeRequest:
     """A change request by Dana, with all that submitting asks for."""
     dana, production = walk.stage.people["dana"], [walk.stage.environments[Tier.PRODUCTION]]
+    times = {"planned_start": walk.now, "planned_end": walk.now + timedelta(days=30)}
+    given = {"implementer": walk.stage.people["dario"], "environments": production, **times}
     return create_change(
         product=walk.stage.product,
         title=title,
         justification="Wanted by those who work with it every day.",
         components=[walk.stage.component],
-        planned_start=walk.now,
-        planned_end=walk.now + timedelta(days=30),
         actor=dana,
         now=walk.now,
-        **(PLANS | {"implementer": walk.stage.people["dario"], "environments": production} | fields),
+        **(PLANS | given | fields),
     )
 
 

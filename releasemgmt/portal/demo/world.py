@@ -18,6 +18,7 @@ from datetime import datetime
 from deployments.commands import start_due_plans
 from releasemgmt.catalog.models import Product, Tier
 from releasemgmt.integrations import git
+from releasemgmt.portal.demo.ahead import announce_an_outage, go_back, prepare_staging
 from releasemgmt.portal.demo.records import draft, hand_in, meet, report_defects, report_incidents, request_changes
 from releasemgmt.portal.demo.source import Source, sources
 from releasemgmt.portal.demo.stage import Stage
@@ -54,7 +55,7 @@ def make_releases(stage: Stage, repository: git.Repository | None, *, now: datet
 
     waiting = _wait_for_one_vote(walk, walk.plan(versions[WAITING], WAITING, risk="medium"), source[WAITING])
     tested = walk.test(walk.build(walk.plan(versions[TESTED], TESTED), source[TESTED]))
-    walk.build(walk.plan(versions[BUILT], BUILT), source[BUILT])
+    built_now = walk.build(walk.plan(versions[BUILT], BUILT), source[BUILT])
     planned = walk.plan(versions[PLANNED], PLANNED)
     theme = walk.plan(f"{versions[DEPLOYED]}-theme", CANCELLED, type=Release.Type.PATCH)
     fire(theme, "cancel", reason="The colours that we have are enough.", actor=stage.people["mara"], now=now)
@@ -62,6 +63,9 @@ def make_releases(stage: Stage, repository: git.Repository | None, *, now: datet
     report_incidents(walk, rolled_back=ROLLED_BACK)
     request_changes(walk, planned)
     meet(walk)
+    prepare_staging(walk, tested)
+    go_back(walk, built_now)
+    announce_an_outage(walk)
     return waiting
 
 
