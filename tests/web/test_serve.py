@@ -10,13 +10,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 ROOT = Path(__file__).parents[2]
 SET_FOR_PRODUCTION = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"}
@@ -116,31 +117,20 @@ def healthy(port: int) -> bool:
         return bool(answer.status == 200)
 
 
-def test_it_serves_until_interrupted_and_a_second_start_keeps_the_data(serve: Serve, port: int, var: Path) -> None:
+def test_it_serves_until_interrupted_and_a_second_start_keeps_the_data(
+    serve: Serve, port: int, installed: Path
+) -> None:
+    """That it makes a database where there is none, tests/journeys/test_quickstart.py shows."""
     for rows_before in (0, 1):
         process = serve()
         wait_for_address(process)
         assert healthy(port)
-        with closing(sqlite3.connect(var / "releasemgmt.sqlite3")) as database, database:
+        with closing(sqlite3.connect(installed)) as database, database:
             assert database.execute("SELECT count(*) FROM web_cache").fetchone() == (rows_before,)
             database.execute("INSERT INTO web_cache VALUES (?, '', '2199-01-01')", [str(process.pid)])
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(10) == 0
         assert in_session(process.pid) == []
-
-
-def test_its_beat_and_worker_publish_what_another_process_wrote(serve: Serve, var: Path, installed: Path) -> None:
-    process = serve()
-    wait_for_address(process)
-    make_team = "from releasemgmt.accounts import commands as c; c.create_team(key='t', name='T', actor=c.system())"
-    subprocess.run([sys.executable, "manage.py", "shell", "-c", make_team], cwd=ROOT, env=environment(var), check=True)
-    with closing(sqlite3.connect(var / "releasemgmt.sqlite3")) as database:
-        written = database.execute("SELECT count(*) FROM workflow_event").fetchone()
-        deadline = time.monotonic() + 20
-        while database.execute("SELECT count(*) FROM workflow_published").fetchone() != written:
-            assert time.monotonic() < deadline, "nobody drains the outbox"
-            time.sleep(0.1)  # another process writes; SQLite tells nobody
-    assert written[0] > 0
 
 
 @pytest.mark.parametrize("victim", ["the parent", "granian"])
@@ -163,15 +153,7 @@ def test_a_taken_port_is_said_before_anything_is_made(serve: Serve, port: int, v
     assert not (var / "releasemgmt.sqlite3").exists()
 
 
-def test_it_refuses_a_production_environment(serve: Serve) -> None:
-    production = {
-        "DATABASE_URL": "postgres://127.0.0.1/none",
-        "REDIS_URL": "redis://127.0.0.1/0",
-        "SECRET_KEY": "x" * 50,
-        "ALLOWED_HOSTS": "localhost",
-        "CSRF_TRUSTED_ORIGINS": "http://localhost",
-    }
-    process = serve(**production)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode != 0
-    assert "run web, worker and beat" in said
+def test_it_refuses_a_production_environment(settings: Any) -> None:
+    settings.EMBEDDED = False
+    with pytest.raises(CommandError, match="run web, worker and beat"):
+        call_command("serve", "--empty")
