@@ -16,7 +16,7 @@ from releasemgmt.releases import policies
 from releasemgmt.releases.models import Build, DefectLink, Document, Release, TestRun
 from releasemgmt.workflow.commands import while_reading
 from releasemgmt.workflow.models import Event
-from releasemgmt.workflow.queries import timeline
+from releasemgmt.workflow.queries import the_one, timeline
 
 
 @dataclass(frozen=True)
@@ -131,11 +131,11 @@ def find(rows: QuerySet[Release], name: str) -> Release | None:
     """The release of that number (`REL-12`) or alias (`shop@4.2.0`) among the rows."""
     key, at, version = name.partition("@")
     if at:
-        return rows.filter(product__key=key, version=version).first()
+        return the_one(rows.filter(product__key=key, version=version))
     digits = name.removeprefix("REL-")
     if digits == name or not (digits.isascii() and digits.isdigit() and len(digits) < 19):
         return None
-    return rows.filter(pk=int(digits)).first()
+    return the_one(rows.filter(pk=int(digits)))
 
 
 def get_release(name: str, user: User) -> Release | None:

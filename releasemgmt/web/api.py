@@ -252,7 +252,7 @@ def by_prefix(rows: QuerySet[Any], prefix: str, number: str) -> Any:
     """The row of the number PREFIX-<id>, if it is there."""
     given, _, digits = number.partition("-")
     if given == prefix and digits.isascii() and digits.isdigit() and len(digits) < 19:
-        return rows.filter(pk=int(digits)).first()
+        return queries.the_one(rows.filter(pk=int(digits)))
     return None
 
 

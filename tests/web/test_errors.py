@@ -161,7 +161,7 @@ FAILURES = [
 def test_an_exception_of_a_view_is_a_problem_that_tells_nothing(
     manager: Caller, release: Release, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, code: str
 ) -> None:
-    monkeypatch.setattr("django.db.models.query.QuerySet.first", raising(error))
+    monkeypatch.setattr("django.db.models.query.QuerySet.filter", raising(error))
     document = manager.refused("get", f"{API}/releases/{release.number}/", status=status)
     assert document["code"] == code
     assert "canary" not in str(document)

@@ -73,7 +73,7 @@ def test_no_secret_comes_out_again(
             raise error
 
         with monkeypatch.context() as broken:
-            broken.setattr("django.db.models.query.QuerySet.first", fail)
+            broken.setattr("django.db.models.query.QuerySet.filter", fail)
             seen += [machine.get(f"{API}/releases/REL-1/").content]
     call_command("create_token", "ada")
     printed = capfd.readouterr()
