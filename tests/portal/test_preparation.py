@@ -86,7 +86,7 @@ def test_the_service_is_asked_to_look_the_artifacts_up(shop: Shop, plan: Deploym
     assert "are being looked up" in shown and "asked the service to look" in shown
     assert look_up_artifacts(now=NOW) == 1
     shown = deployer.get(page).content.decode()
-    assert "The service could not look it up" in shown and "api: " in shown
+    assert "The service could not look them up" in shown and "api: " in shown
     author = signed_in(shop.author)
     assert "Look them up" not in author.get(page).content.decode()
     author.post(f"{page}preparation/lookup/")

@@ -30,7 +30,7 @@ from urllib.parse import quote, urlencode
 EPILOG = """exit status:
   0  done; at a gate: go
   1  no: the service refused, or the gate is closed; the reasons are printed
-  2  the call is wrong: an option, the token, a file, the clone
+  2  the call is wrong: an option, no token, a file, the clone
   3  the gate was still closed when --wait was over; the reasons are printed
   4  the service can't be reached, or is not well
 
