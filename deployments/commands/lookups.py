@@ -38,14 +38,14 @@ def ask_to_look_up(plan: DeploymentPlan, *, actor: User, now: datetime) -> Artif
     with command():
         plan = lock(plan)
         permit(actor, plan, roles.verify_preparation, to=f"verify what {plan} needs")
-        check = checked(plan, PreparationKind.ARTIFACTS, "")
+        checked(plan, PreparationKind.ARTIFACTS, "")
         if waits := ArtifactLookup.objects.waiting().filter(plan=plan).first():
             return waits
         if not builds_of(plan.release):
             raise Invalid({"builds": "The release has no builds."})
         lookup = ArtifactLookup(plan=plan, asked_by=actor, asked_at=now)
         lookup.save(force_insert=True)
-        record(plan, "deployments.preparation.look_up", actor=actor, data={"item": check.name})
+        record(plan, "deployments.preparation.look_up", actor=actor)
         return lookup
 
 
@@ -95,8 +95,8 @@ def _settle(lookup: ArtifactLookup, looked_up: Sequence[Artifact], found: Sequen
         outcome = {"found": lookup.found, "problem": lookup.problem, "verification": lookup.verification}
         mine.update(ended_at=now, lease_until=None, lease_token="", **outcome)
         if lookup.verification is None:
-            told = {"item": str(PreparationKind.ARTIFACTS.label), "reason": "; ".join(lookup.problems)}
-            record(plan, "deployments.preparation.unread", actor=system(), on_behalf_of=lookup.asked_by, data=told)
+            why = {"reason": "; ".join(lookup.problems)}
+            record(plan, "deployments.preparation.unread", actor=system(), on_behalf_of=lookup.asked_by, data=why)
 
 
 def _say(lookup: ArtifactLookup, plan: DeploymentPlan, found: Sequence[Found], now: datetime) -> None:

@@ -81,4 +81,6 @@ def announce_an_outage(walk: Walk) -> None:
     """In a week the service is away for half an hour; the CAB agreed."""
     times = {"planned_start": walk.now + 7 * DAY, "planned_end": walk.now + 7 * DAY + HOUR}
     away = {"outage_expected": True, "outage_minutes": 30, "impact": "Half an hour without the service."}
-    walk.approve(hand_in(walk, draft(walk, "Move the database to the new disks", **times, **away)), "carla", "cem", "chiara")
+    walk.approve(
+        hand_in(walk, draft(walk, "Move the database to the new disks", **times, **away)), "carla", "cem", "chiara"
+    )
