@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -109,28 +108,14 @@ def test_five_calls_of_a_token_take_a_release_from_commit_to_accepted(
     assert list(queries.breaks()) == []
 
 
-@pytest.fixture
-def ended(product: Product, approval: int) -> Iterator[None]:
-    end_pre_approval(product.default_model, reason="Audit.", actor=someone("administrator"), now=timezone.now())
-    yield
-
-
-@pytest.mark.parametrize(
-    ("fields", "why"),
-    [
-        ({"database_change": "irreversible"}, "its risk is high (Its change of the database can't be taken back.)"),
-        ({"type": "emergency"}, "its risk is high (It is an emergency.)"),
-    ],
-)
-def test_what_is_no_low_risk_waits_for_a_round_of_its_own(
-    ci: Client, approval: int, background: Any, fields: dict[str, Any], why: str
+def test_what_the_pre_approval_does_not_cover_waits_for_a_round_of_its_own(
+    ci: Client, product: Product, approval: int, background: Any
 ) -> None:
-    _waits(ci, ship(ci, "2.0", **fields), why)
-
-
-def test_without_the_pre_approval_it_waits_for_a_round_of_its_own(ci: Client, ended: None, background: Any) -> None:
-    release = ship(ci, "3.0")
-    _waits(ci, release, "the pre-approval of continuous@1 was taken back")
+    for_good, emergency = ship(ci, "2.0", database_change="irreversible"), ship(ci, "2.1", type="emergency")
+    _waits(ci, for_good, "its risk is high (Its change of the database can't be taken back.)")
+    _waits(ci, emergency, "its risk is high (It is an emergency.)")
+    end_pre_approval(product.default_model, reason="Audit.", actor=someone("administrator"), now=timezone.now())
+    _waits(ci, ship(ci, "3.0"), "the pre-approval of continuous@1 was taken back")
 
 
 def _waits(ci: Client, release: str, why: str) -> None:
