@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -20,7 +23,7 @@ from django.test import TransactionTestCase
 from approvals import shipped as policies
 from releasemgmt.catalog import shipped
 from releasemgmt.workflow import triggers
-from tests.background import Background, Mailbox
+from tests.background import ROOT, Background, Mailbox
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -67,9 +70,16 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def new_database(django_db_setup: None) -> Path:
+def new_database(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The SQLite file of a new installation; who is not about its making starts from a copy."""
-    return Path(connection.settings_dict["NAME"]).with_name("new.sqlite3")
+    if connection.vendor == "sqlite":
+        return Path(connection.settings_dict["NAME"]).with_name("new.sqlite3")
+    var = tmp_path_factory.mktemp("new")
+    kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    environment = kept | {"DJANGO_SETTINGS_MODULE": "releasemgmt.settings", "RELEASEMGMT_VAR": str(var)}
+    migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
+    return var / "releasemgmt.sqlite3"
 
 
 @pytest.fixture(autouse=True, scope="session")

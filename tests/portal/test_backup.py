@@ -54,27 +54,31 @@ def elsewhere(tmp_path: Path, new_database: Path) -> dict[str, str]:
     var.mkdir()
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     environment = kept | {"DJANGO_SETTINGS_MODULE": "releasemgmt.settings", "RELEASEMGMT_VAR": str(var)}
-    if connection.vendor == "sqlite":
-        shutil.copy(new_database, var / "releasemgmt.sqlite3")
-    else:
-        manage(environment, "migrate", "--verbosity", "0")
+    shutil.copy(new_database, var / "releasemgmt.sqlite3")
     return environment
 
 
-@pytest.fixture
-def on_postgresql(elsewhere: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The same on a PostgreSQL database of its own."""
+@pytest.fixture(scope="module")
+def copied(django_db_setup: None) -> Iterator[str]:
+    """The name of a copy of the test's PostgreSQL database, made while nobody is at work in it."""
     if connection.vendor != "postgresql":
         pytest.skip("runs where DATABASE_URL names a server")
-    name = f"{connection.settings_dict['NAME']}_restored"
+    connection.close()
+    ours = connection.settings_dict["NAME"]
     server = psycopg.connect(**{**connection.get_connection_params(), "dbname": "postgres"}, autocommit=True)
     with closing(server):
-        server.execute(f'DROP DATABASE IF EXISTS "{name}"')
-        server.execute(f'CREATE DATABASE "{name}"')
-        before, _, _ = os.environ["DATABASE_URL"].rpartition("/")
-        kept = {key: os.environ[key] for key in ("REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS")}
-        yield elsewhere | kept | {"DATABASE_URL": f"{before}/{name}"}
-        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        server.execute(f'DROP DATABASE IF EXISTS "{ours}_restored"')
+        server.execute(f'CREATE DATABASE "{ours}_restored" TEMPLATE "{ours}"')
+        yield f"{ours}_restored"
+        server.execute(f'DROP DATABASE "{ours}_restored" WITH (FORCE)')
+
+
+@pytest.fixture
+def on_postgresql(elsewhere: dict[str, str], copied: str) -> dict[str, str]:
+    """The environment of another installation, on PostgreSQL, with nothing in it."""
+    before, _, _ = os.environ["DATABASE_URL"].rpartition("/")
+    kept = {key: os.environ[key] for key in ("REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS")}
+    return elsewhere | kept | {"DATABASE_URL": f"{before}/{copied}"}
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:
@@ -127,7 +131,6 @@ def test_what_sqlite_wrote_postgresql_goes_on_with(
     manage(elsewhere, "restore", str(file))
     from_sqlite = tmp_path / "sqlite.gz"
     manage(elsewhere, "backup", str(from_sqlite))
-    manage(on_postgresql, "migrate", "--verbosity", "0")
 
     manage(on_postgresql, "restore", str(from_sqlite))
 
