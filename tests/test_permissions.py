@@ -16,7 +16,7 @@ from releasemgmt.workflow.checks import stateful_models
 from releasemgmt.workflow.models import StatefulModel
 from tests.factories import EnvironmentFactory, ProductFactory, someone
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.embedded, pytest.mark.django_db]
 
 MANAGER, DEPLOYER, SERVICE, SYSTEM = "release_manager", "deployer", "service", "system"
 EDITORS = {"contributor", MANAGER, DEPLOYER, SERVICE, SYSTEM}

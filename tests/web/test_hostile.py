@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -84,9 +85,13 @@ def open_connection() -> Iterator[None]:
         signal.connect(close_old_connections)
 
 
+@cache
+def description() -> Any:
+    return schemathesis.openapi.from_wsgi("/api/v1/schema/", application)
+
+
 def operations() -> Iterator[Any]:
-    description: Any = schemathesis.openapi.from_wsgi("/api/v1/schema/", application)
-    return (found.ok() for found in description.get_all_operations())
+    return (found.ok() for found in description().get_all_operations())
 
 
 def aimed(case: Any, known: dict[str, str], *, existing: bool) -> None:

@@ -16,7 +16,7 @@ from releasemgmt.workflow.models import Event
 from tests.factories import someone
 from tests.web.world import Caller, problem
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.embedded, pytest.mark.django_db]
 
 RECORD = {"": "GET, PATCH write", "events/": "GET", "comments/": "GET, POST write"}
 LIFE = {"transitions/": "GET", "transitions/<name>/": "POST write"}
