@@ -75,6 +75,7 @@ API = {
     "delegations/<pk>/": "GET, PATCH approve",
     "deployment-plans/": "GET, POST write|deploy",
     "deployment-plans/<number>/preparation/": "GET, POST write|deploy",
+    "deployment-plans/<number>/preparation/lookup/": "GET, POST write|deploy",
     "deployment-plans/<number>/tasks/<task>/transitions/<step>/": "POST write|deploy",
     "deployment-plans/<number>/tasks/<task>/transitions/hand_over/": "POST write|deploy",
     "deployments/": "GET, POST deploy",
