@@ -18,7 +18,7 @@ CHROMIUM = shutil.which("chromium")
 PASSWORD = "correct horse battery"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Going back shows the page as it was left, as in the browsers that people use."""
     if CHROMIUM is None:
