@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from allauth.account.decorators import secure_admin_login
@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.template.response import SimpleTemplateResponse
 from django.urls import path
 from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 from unfold.sites import UnfoldAdminSite
 
 from releasemgmt.portal import home, reports, schedule
@@ -49,6 +50,10 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme carries no
         """Any active person; what they see and may do there is asked page by page."""
         user: Any = request.user
         return bool(user.is_active and user.is_authenticated and user.kind == "human")
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
+        """The list of models, which each page's context holds; it is made when a page shows it, and few do."""
+        return SimpleLazyObject(partial(super().get_app_list, request, app_label))
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
         inner = super().admin_view(view, cacheable)
