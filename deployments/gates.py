@@ -16,7 +16,7 @@ from deployments.policies import moment
 from releasemgmt.accounts.models import Role
 from releasemgmt.catalog.models import Environment, Tier
 from releasemgmt.releases.models import Release
-from releasemgmt.releases.queries import blocking_defects
+from releasemgmt.releases.queries import blocking_defects, builds_of
 from releasemgmt.workflow.commands import while_reading
 from releasemgmt.workflow.gates import Blocker
 
@@ -107,7 +107,7 @@ def release_deployable(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
         found.append(Blocker("release_cancelled", f"{release} is cancelled."))
     if release.on_hold:
         found.append(Blocker("on_hold", f"{release} is on hold: {release.hold_reason}", (MANAGER,)))
-    if not release.builds.exists():
+    if not builds_of(release):
         found.append(Blocker("no_builds", f"{release} has no builds.", (MANAGER, Role.SERVICE.value)))
     return found
 

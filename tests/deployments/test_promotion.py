@@ -285,8 +285,8 @@ def test_the_clocked_gates_are_gates_of_a_start(settings: Any) -> None:
     assert set(CLOCKED) <= set(settings.WORKFLOW_GATES["deployments.DeploymentPlan.start"])
 
 
-@pytest.mark.parametrize(("is_prepared", "statements"), [(False, 15), (True, 20)])
-def test_readiness_takes_at_most_fifteen_statements_and_five_for_a_list(
+@pytest.mark.parametrize(("is_prepared", "statements"), [(False, 15), (True, 19)])
+def test_readiness_takes_at_most_fifteen_statements_and_four_for_a_list(
     strict: Shop, is_prepared: bool, statements: int
 ) -> None:
     release = strict.release("1.0")
