@@ -24,6 +24,7 @@ from approvals.models import (
 from deployments.commands import (
     TaskDraft,
     ask_for,
+    ask_to_look_up,
     create_endpoint,
     create_plan,
     create_window,
@@ -233,7 +234,8 @@ class Side:
     def running_plan(self) -> DeploymentPlan:
         """A plan in progress: one task failed, the next is assigned to the team, the last to a person."""
         by: dict[str, Any] = {"actor": self.manager, "now": self.now}
-        ask_for(self.product, tier="staging", items=[("other", self.text)], actor=self.people["administrator"])
+        items = [("other", self.text), ("artifacts", "")]
+        ask_for(self.product, tier="staging", items=items, actor=self.people["administrator"])
         assignees = (None, self.team, self.author)
         tasks = [TaskDraft(f"{self.canary} task {n}", assignee=each) for n, each in enumerate(assignees)]
         plan = create_plan(
@@ -245,6 +247,7 @@ class Side:
             backout_tasks=[TaskDraft(f"{self.canary} way back")],
             **by,
         )
+        ask_to_look_up(plan, **by)
         plan = fire(fire(plan, "prepare", **by), "schedule", **by)
         plan = start(plan, actor=self.people["deployer"], now=self.now)
         self.tasks: list[DeploymentTask] = list(plan.tasks.order_by("is_backout", "position"))
