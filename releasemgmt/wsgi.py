@@ -9,8 +9,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "releasemgmt.settings")
 
 application = get_wsgi_application()
 
-# What is loaded now lives as long as the process: out of the collector's sight, its pauses stay short. A long answer
-# makes many objects and hardly ever a circle: looking for those seldom saves a sixth of its time.
+# What is loaded now lives as long as the process: out of the collector's sight, its pauses stay short.
 gc.collect()
 gc.freeze()
-gc.set_threshold(50_000, 20, 20)

@@ -118,8 +118,8 @@ def what_is_where(at: datetime | None = None, *, user: User | None = None) -> li
         Place(
             component=components[row["component"]],
             environment=environments[row["environment"]],
-            running=Running(**_with_instants(row["running"])) if row["running"] else None,
-            seen=Seen(**_with_instants(row["seen"])) if row["seen"] else None,
+            running=Running(**_with(row["running"], "succeeded_at")) if row["running"] else None,
+            seen=Seen(**_with(row["seen"], "first_seen_at", "last_seen_at")) if row["seen"] else None,
             strange=strange.get(row["strange"], ()),
         )
         for row in known
@@ -227,10 +227,12 @@ def _said(rows: QuerySet[Any], **facts: Any) -> Subquery:
     return Subquery(rows.values(said=JSONObject(**facts))[:1], output_field=JSONField())
 
 
-def _with_instants(said: dict[str, Any]) -> dict[str, Any]:
-    """Instants are text in JSON, and SQLite's are without a zone, in UTC."""
-    instants = {name: datetime.fromisoformat(text) for name, text in said.items() if name.endswith("_at")}
-    return said | {name: at if at.tzinfo else at.replace(tzinfo=UTC) for name, at in instants.items()}
+def _with(said: dict[str, Any], *instants: str) -> dict[str, Any]:
+    """The same with these instants, which are text in JSON, and without a zone in SQLite's, where they are in UTC."""
+    for name in instants:
+        at = datetime.fromisoformat(said[name])
+        said[name] = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return said
 
 
 def _keys(rows: Iterable[Any], name: str) -> list[int]:

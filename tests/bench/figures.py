@@ -17,7 +17,6 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-import releasemgmt.wsgi  # noqa: F401  it collects garbage as a web worker does
 from releasemgmt.accounts.commands import create_user, grant_role, system
 from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog.models import Environment, Product, ReleaseModel, Tier

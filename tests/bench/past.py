@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -61,14 +62,26 @@ def run(*arguments: str, environment: dict[str, str]) -> tuple[float, float, str
     began = time.monotonic()
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen([sys.executable, "manage.py", *arguments], env=environment, stdout=output)
-        _pid, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        mib = 0.0
+        while process.poll() is None:
+            mib = max(mib, peak_mib(process.pid))
+            time.sleep(0.05)
         seconds = time.monotonic() - began
         output.seek(0)
         found = output.read()
     if process.returncode:
         sys.exit(f"{arguments[0]} failed.")
-    return seconds, usage.ru_maxrss / 1024, found
+    return seconds, mib, found
+
+
+def peak_mib(pid: int) -> float:
+    """The most memory that a process has had; of one that is gone there is nothing to read."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except ProcessLookupError:
+        return 0.0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def measure(environment: dict[str, str]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from deployments.models import DeploymentPlan
 from releasemgmt.accounts.models import Team
-from releasemgmt.workflow.models import Event
+from releasemgmt.workflow.models import Event, Pending
 from tests.background import Background, eventually
 from tests.faults.plans import scheduled_plans
 
@@ -21,11 +21,12 @@ STARTING = 15
 
 
 def seconds_to_start(team: Team) -> float:
-    """From the moment in which all are due to the start of the last."""
+    """From the moment in which all are due to the start of the last; what was written before has been told."""
     plans = scheduled_plans(team, count=PLANS, due=timezone.now() + timedelta(days=1))
     due = timezone.now() + timedelta(seconds=STARTING)
     ours = DeploymentPlan.objects.filter(pk__in=[plan.pk for plan in plans])
     ours.update(planned_start=due)
+    Pending.objects.all().delete()
     with tempfile.TemporaryDirectory() as name:
         fleet = []
         for n in range(WORKERS):
