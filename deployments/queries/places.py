@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count, F, JSONField, OuterRef, QuerySet, Subquery
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery, TextField
 from django.db.models.functions import Coalesce, JSONObject
 
 from deployments.models import DeployedBuild, Deployment, Observation, UnregisteredDigest
@@ -111,6 +112,7 @@ def what_is_where(at: datetime | None = None, *, user: User | None = None) -> li
     }
     rows: Iterable[Any] = uses.values("environment", component=F("product__components"), **last)
     known = [row for row in rows if row["running"] or row["seen"] or row["strange"]]
+    said = zip(_decoded(known, "running"), _decoded(known, "seen"), strict=True)
     components = Component.objects.prefetch_related("product").in_bulk({row["component"] for row in known})
     environments = Environment.objects.in_bulk({row["environment"] for row in known})
     strange = _unregistered(_keys(known, "strange"))
@@ -118,11 +120,11 @@ def what_is_where(at: datetime | None = None, *, user: User | None = None) -> li
         Place(
             component=components[row["component"]],
             environment=environments[row["environment"]],
-            running=Running(**_with(row["running"], "succeeded_at")) if row["running"] else None,
-            seen=Seen(**_with(row["seen"], "first_seen_at", "last_seen_at")) if row["seen"] else None,
+            running=Running(**_with(running, "succeeded_at")) if running else None,
+            seen=Seen(**_with(seen, "first_seen_at", "last_seen_at")) if seen else None,
             strange=strange.get(row["strange"], ()),
         )
-        for row in known
+        for row, (running, seen) in zip(known, said, strict=True)
     ]
     return sorted(places, key=_in_order)
 
@@ -223,8 +225,14 @@ def _key(rows: QuerySet[Any]) -> Subquery:
 
 
 def _said(rows: QuerySet[Any], **facts: Any) -> Subquery:
-    """What the first of these rows says, in one column."""
-    return Subquery(rows.values(said=JSONObject(**facts))[:1], output_field=JSONField())
+    """What the first of these rows says, in one column, as JSON that is still to be decoded."""
+    return Subquery(rows.values(said=JSONObject(**facts))[:1], output_field=TextField())
+
+
+def _decoded(rows: Iterable[Any], name: str) -> list[Any]:
+    """A column of JSON, of all rows at once: many small texts one by one take three times as long."""
+    found: list[Any] = json.loads(f"[{','.join(row[name] or 'null' for row in rows)}]")
+    return found
 
 
 def _with(said: dict[str, Any], *instants: str) -> dict[str, Any]:
