@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Count, F, OuterRef, QuerySet, Subquery, TextField
 from django.db.models.functions import Coalesce, JSONObject
@@ -18,8 +17,7 @@ from releasemgmt.catalog.models import Component, Environment, Product
 from releasemgmt.releases.models import Build, Release
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(NamedTuple):
     """A digest that runs somewhere: since when, by which deployment, and as a part of which release, if of any."""
 
     digest: str
@@ -34,8 +32,7 @@ class Running:
         return f"{Release.NUMBER_PREFIX}-{self.release_id}" if self.release_id else None
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """A digest that was seen somewhere, and whether that was another than ought to run there (Observation)."""
 
     digest: str
@@ -48,8 +45,7 @@ class Seen:
         return self.digest != self.expected
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """One component in one environment: what was deployed there last, and what was seen there last."""
 
     component: Component
