@@ -192,29 +192,41 @@ def _ways(stages: Sequence[Stage]) -> Iterator[list[Stage]]:
 
 
 def _empty(stages: Sequence[Stage], people: People, voters: People) -> dict[str, int]:
-    seats = [seat(stage) for stage in stages for _ in range(needed(stage, voters))]
-    taken: dict[int, int] = {}
+    room = [needed(stage, voters) for stage in stages]
+    seated = Seated([seat(stage) for stage in stages], room, [[] for _ in stages], people)
+    hopeless: set[frozenset[str]] = set()  # whom nothing seats now, nothing seats later
     for person in sorted(people):
-        _seat(person, seats, people, taken, tried=set())
-    empty = [name for number, name in enumerate(seats) if number not in taken]
-    return {seat(stage): empty.count(seat(stage)) for stage in stages}
+        if people[person] not in hopeless and not seated.take(person, tried=set()):
+            hopeless.add(people[person])
+    empty = dict.fromkeys(seated.names, 0)
+    for name, size, there in zip(seated.names, room, seated.there, strict=True):
+        empty[name] += size - len(there)
+    return empty
 
 
-def _seat(person: int, seats: Sequence[str], people: People, taken: dict[int, int], tried: set[int]) -> bool:
-    """Seat a person, moving others to another seat of theirs if need be (an augmenting path)."""
-    free = (number for number, name in enumerate(seats) if name in people[person] and number not in taken)
-    if (number := next(free, None)) is not None:
-        taken[number] = person
-        return True
-    for number in _new(seats, people[person], tried):
-        if _seat(taken[number], seats, people, taken, tried):
-            taken[number] = person
-            return True
-    return False
+class Seated(NamedTuple):
+    """Who sits where: of each stage the name of its seats, how many there are, and the people on them."""
 
+    names: Sequence[str]
+    room: Sequence[int]
+    there: Sequence[list[int]]
+    people: People
 
-def _new(seats: Sequence[str], names: frozenset[str], tried: set[int]) -> Iterator[int]:
-    for number, name in enumerate(seats):
-        if name in names and number not in tried:
-            tried.add(number)
-            yield number
+    def take(self, person: int, *, tried: set[int]) -> bool:
+        """Seat a person, moving others to another stage of theirs if need be (an augmenting path)."""
+        own = self.people[person]
+        stages = [n for n, name in enumerate(self.names) if name in own and n not in tried]
+        for n in stages:
+            if len(self.there[n]) < self.room[n]:
+                self.there[n].append(person)
+                return True
+        for n in stages:
+            if n in tried:
+                continue
+            tried.add(n)
+            for place, other in enumerate(self.there[n]):
+                if self.take(other, tried=tried):
+                    del self.there[n][place]
+                    self.there[n].append(person)  # last: whoever came in this way is hardest to move
+                    return True
+        return False

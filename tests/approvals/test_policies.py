@@ -251,6 +251,23 @@ def test_approval_takes_as_many_different_people_as_there_are_seats(
     assert (policies.tally(stages, votes=votes, eligible=eligible) == Verdict.APPROVED) == (enough and not vetoed)
 
 
+class Looked(dict[int, frozenset[str]]):
+    """People, and how often somebody was looked at."""
+
+    times = 0
+
+    def __getitem__(self, person: int) -> frozenset[str]:
+        self.times += 1
+        return super().__getitem__(person)
+
+
+def test_a_crowd_is_seated_without_looking_at_anybody_again_and_again() -> None:
+    crowd = Looked({n: BOTH if n < 300 else MANAGER for n in range(1_000)})
+    stages = [stage("manager", 400), stage("member", 400)]
+    assert policies.missing(stages, crowd) == {"manager": 0, "member": 100}
+    assert crowd.times <= 5 * len(crowd)
+
+
 @pytest.mark.parametrize(
     ("levels", "reasons", "risk"),
     [(["low"], [], "low"), (["low", "medium"], [], "medium"), (["high", "low"], [], "high"), (["low"], ["!"], "high")],
