@@ -50,9 +50,9 @@ def receiver(tmp_path: Path) -> Iterator[Running]:
     (block,) = BLOCK.findall(GUIDE.read_text())
     file, log, port = tmp_path / "receiver.py", tmp_path / "log", free_port()
     file.write_text(block)
-    with log.open("w") as printed:
+    with log.open("w") as printed, (tmp_path / "requests").open("w") as requests:
         shell = {**os.environ, "SECRET": SECRET}
-        process = subprocess.Popen([sys.executable, file, str(port)], env=shell, stdout=printed, stderr=printed)
+        process = subprocess.Popen([sys.executable, file, str(port)], env=shell, stdout=printed, stderr=requests)
     running = Running(f"http://127.0.0.1:{port}/hooks/shop", log)
     try:
         eventually(lambda: answers(running.url))
