@@ -144,6 +144,11 @@ def buckets(span: Span, bucket: str, zone: ZoneInfo) -> Iterator[Span]:
         begin = end
 
 
+def days_between(first: datetime, last: datetime, zone: ZoneInfo) -> list[datetime]:
+    """When the local days begin from that of one instant to that of another, in UTC; of the first day the instant."""
+    return [day.begin for day in buckets(Span(first, last + SECOND), "day", zone)]
+
+
 def _first_of(day: date, bucket: str) -> date:
     if bucket == "week":
         return day - timedelta(days=day.weekday())

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from django.db.models import BooleanField, Count, ExpressionWrapper, F, Max, Min, Q, QuerySet
 
-from releasemgmt.kpis.definitions import SECOND, Span, buckets, spread
+from releasemgmt.kpis.definitions import SECOND, Span, days_between, spread
 from releasemgmt.kpis.queries.figure import RATE, Figure, Row, durations, ratio, tally
-from releasemgmt.kpis.queries.gathered import EPOCH, Gathered, instant, number_of, second_of
+from releasemgmt.kpis.queries.gathered import EPOCH, Gathered, by_columns, instant, number_of, second_of
 from releasemgmt.kpis.queries.scope import Scope, Timeline
 from releasemgmt.releases.commands.containment import WholeSeconds
 from releasemgmt.releases.models import Commit, FormerOwner, Release
@@ -110,7 +110,7 @@ def _days(scope: Scope, column: str, **facts: Any) -> list[Day]:
     if not found:
         return []
     first, last = min(min(seconds) for _pk, seconds, *_ in found), max(max(seconds) for _pk, seconds, *_ in found)
-    begins = [day.begin for day in buckets(Span(_at(first), _at(last + 1)), "day", scope.zone)]
+    begins = days_between(_at(first), _at(last), scope.zone)
     place_of = partial(bisect_right, [int(begin.timestamp()) for begin in begins])
     commits, without_item, products, people = (Counter[int]() for _ in range(4))
     for _product, seconds, *more in found:
@@ -193,7 +193,7 @@ def arrivals(scope: Scope) -> Arrivals:
 
 
 def _owned(scope: Scope) -> Iterator[tuple[int, Arrival]]:
-    rows: Any = owned(scope).order_by().values_list("first_release", second_of("released_at"))
+    rows = owned(scope).order_by().values("first_release", second=second_of("released_at"))
     counts = {
         "commits": Count("pk", filter=COUNTED),
         "merges": Count("pk", filter=Q(is_merge=True)),
@@ -201,7 +201,8 @@ def _owned(scope: Scope) -> Iterator[tuple[int, Arrival]]:
         "first": Count("pk", filter=COUNTED & Q(in_baseline=True)),
         "took": WholeSeconds(Max(F("released_at") - F("authored_at"), filter=COUNTED)),
     }
-    return ((release, Arrival._make(facts)) for release, *facts in rows.annotate(**counts))
+    facts = by_columns(rows.annotate(**counts), "first_release", "second", *counts)
+    return ((release, Arrival._make(each)) for release, *each in facts)
 
 
 def _formerly(scope: Scope) -> Iterator[tuple[int, Arrival]]:
@@ -221,8 +222,7 @@ def _releases(scope: Scope) -> Timeline[Shipped]:
     rows = rows.filter(created_at__lte=scope.as_of) if scope.looks_back else rows
     earliest = _earliest(scope)
     found = []
-    releases: Any = rows.order_by("pk").values_list("pk", "product_id", number_of("released_at"))
-    for pk, product, number in releases:
+    for pk, product, number in sorted(by_columns(rows, "pk", "product_id", number_of("released_at"))):
         at = instant(number)
         if is_first := earliest.get(product) == at:  # of several at one instant, the one that was recorded first
             del earliest[product]

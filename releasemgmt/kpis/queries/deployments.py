@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -12,9 +13,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from deployments.models import Deployment
 from releasemgmt.catalog.models import Tier
-from releasemgmt.kpis.definitions import Span, days, seconds_between, spread
+from releasemgmt.kpis.definitions import Span, days, days_between, seconds_between, spread
 from releasemgmt.kpis.queries.figure import RATE, Figure, Row, ratio, tally
-from releasemgmt.kpis.queries.gathered import instant, number_of
+from releasemgmt.kpis.queries.gathered import by_columns, instant, number_of
 from releasemgmt.kpis.queries.scope import Scope, Timeline
 from releasemgmt.releases.models import Release
 
@@ -25,7 +26,6 @@ class Deployed(NamedTuple):
     """A deployment to production that is over; a release of before the service counts as one that succeeded."""
 
     at: datetime
-    day: int
     kind: str
     pk: int
     product: int
@@ -53,19 +53,12 @@ def deployed(scope: Scope) -> Timeline[Deployed]:
 def _deployed(scope: Scope) -> Timeline[Deployed]:
     inside = {"finished_at__gte": scope.span.begin, "finished_at__lt": scope.span.end}
     columns = (number_of("finished_at"), "pk", "product_id", "status", "kind", "remediates_id")
-    rows: Any = production(scope).filter(**inside).values_list(*columns)
     succeeded = str(Deployment.Status.SUCCEEDED)
     found = [
-        Deployed(at, _day(scope, at), "deployment", pk, product, status == succeeded, kind == ROLLBACK, bool(repairs))
-        for number, pk, product, status, kind, repairs in rows
-        for at in [instant(number)]
+        Deployed(instant(at), "deployment", pk, product, status == succeeded, kind == ROLLBACK, bool(repairs))
+        for at, pk, product, status, kind, repairs in by_columns(production(scope).filter(**inside), *columns)
     ]
     return Timeline([*found, *_imported(scope)])
-
-
-def _day(scope: Scope, at: datetime) -> int:
-    """The day of the zone, as a number."""
-    return at.astimezone(scope.zone).toordinal()
 
 
 def _imported(scope: Scope) -> Iterator[Deployed]:
@@ -74,9 +67,8 @@ def _imported(scope: Scope) -> Iterator[Deployed]:
     rows = scope.of(Release.objects.filter(imported=True, released_at__gte=span.begin, released_at__lt=span.end))
     rows = rows.filter(created_at__lte=scope.as_of) if scope.looks_back else rows
     known = Deployment.objects.filter(release=OuterRef("pk"), environment__tier=Tier.PRODUCTION)
-    found: Any = rows.filter(~Exists(known)).values_list("released_at", "pk", "product_id")
-    for at, pk, product in found:
-        yield Deployed(at, _day(scope, at), "release", pk, product, succeeded=True)
+    for at, pk, product in by_columns(rows.filter(~Exists(known)), number_of("released_at"), "pk", "product_id"):
+        yield Deployed(instant(at), "release", pk, product, succeeded=True)
 
 
 def known_since(scope: Scope) -> datetime | None:
@@ -98,14 +90,15 @@ def _known_since(scope: Scope) -> datetime | None:
 
 
 def deployment_frequency(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    since = known_since(scope)
+    since, instants = known_since(scope), deployed(scope).instants
+    begins = days_between(instants[0], instants[-1], scope.zone) if instants else []
     for span in spans:
         found = deployed(scope).within(span)
         changes = [each for each in found if each.is_change]
         length = days(scope.seen(span), scope.zone)
         knows = since is not None and since < span.end and length > 0
         more = {
-            "release_days": len({(each.product, each.day) for each in changes}),
+            "release_days": len({(each.product, bisect_right(begins, each.at)) for each in changes}),
             "median_interval": spread(_gaps(changes)).median,
             "rollbacks": sum(each.succeeded and each.goes_back for each in found),
         }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.db.models import Q, QuerySet
@@ -17,7 +18,7 @@ from releasemgmt.catalog.models import Tier
 from releasemgmt.kpis.definitions import OBSERVATION, Span, clipped, seconds_between, seconds_of, union, without
 from releasemgmt.kpis.queries.deployments import known_since
 from releasemgmt.kpis.queries.figure import COUNT, OPEN, Figure, Open, Row, survival, tally
-from releasemgmt.kpis.queries.gathered import instant, number_of
+from releasemgmt.kpis.queries.gathered import by_columns, instant, number_of
 from releasemgmt.kpis.queries.scope import FIRST, Scope, Timeline
 
 DOWN, DEGRADED = Incident.Kind.DOWN, Incident.Kind.DEGRADED
@@ -54,11 +55,11 @@ def troubles(scope: Scope) -> list[Trouble]:
 
 
 def _troubles(scope: Scope) -> list[Trouble]:
-    rows = known(scope).overlapping(*scope.observed).order_by("started_at", "incident")
-    columns = ("incident_id", "product_id", "kind", "planned", number_of("started_at"), number_of("restored_at"))
+    columns = (number_of("started_at"), number_of("restored_at"), "incident_id", "product_id", "kind", "planned")
+    rows = by_columns(known(scope).overlapping(*scope.observed), *columns)
     return [
-        Trouble._make([*facts, instant(began), None if over is None else instant(over)])
-        for *facts, began, over in rows.values_list(*columns)
+        Trouble(pk, product, kind, bool(planned), instant(began), None if over is None else instant(over))
+        for began, over, pk, product, kind, planned in sorted(rows, key=itemgetter(0, 2))
     ]
 
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import partial
-from itertools import accumulate, chain
+from itertools import chain
 from math import ceil, floor
-from operator import sub
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from releasemgmt.kpis.definitions import Span, seconds_between
-from releasemgmt.kpis.queries.commits import BASELINE, SKEW, arrivals, formerly, known, owned, whole
+from releasemgmt.kpis.queries.commits import BASELINE, SKEW, arrivals, formerly, known, owned
 from releasemgmt.kpis.queries.figure import OPEN, Figure, Open, Row, durations
-from releasemgmt.kpis.queries.gathered import Gathered, instant, number_of, second_of
+from releasemgmt.kpis.queries.gathered import Gathered, Place, instant, number_of, second_of
 from releasemgmt.kpis.queries.scope import Scope
 from releasemgmt.releases.models import FormerOwner
+
+
+class Part(NamedTuple):
+    """What reached production between two instants: how long each commit took, and when each was made, in order."""
+
+    took: list[int]
+    begun: list[int]
 
 
 class Delivered:
@@ -27,45 +31,36 @@ class Delivered:
 
     def __init__(self, scope: Scope, spans: Sequence[Span]) -> None:
         self.scope = scope
-        self.marks = sorted({mark for span in spans for mark in (*whole(span), *whole(scope.seen(span)))})
-        self.seconds: list[list[int]] = [[] for _ in range(len(self.marks) + 1)]
-        self.begun: list[list[int]] = [[] for _ in range(len(self.marks) + 1)]
-        place_of = partial(bisect_right, self.marks)
-        for instants, took in _delivered(scope):
-            begun = map(sub, instants, took)
-            for place, seconds, since in zip(map(place_of, instants), took, begun, strict=True):
-                self.seconds[place].append(seconds)
-                self.begun[place].append(since)
-        for part in self.seconds:
-            part.sort()
+        self.marks = sorted({mark for span in spans for mark in (*span, *scope.seen(span))})
+        self.parts = [Part([], []) for _ in range(len(self.marks) + 1)]
+        for place, took, begun in _delivered(scope, self.marks):
+            self.parts[place].took.extend(took)
+            self.parts[place].begun.extend(begun)
+        for values in chain.from_iterable(self.parts):
+            values.sort()
         self.left = [floor(at.timestamp()) for at, _pk in waiting(scope)]
-        counts = Counter(map(place_of, chain(self.left, *self.begun)))
-        self.begun_before = list(accumulate(counts[n] for n in range(len(self.marks))))
 
     def within(self, span: Span) -> list[int]:
         """The seconds that it took those of an interval, in order."""
-        first, last = (bisect_right(self.marks, mark) for mark in whole(span))
-        return sorted(chain.from_iterable(self.seconds[first:last]))
+        first, last = (bisect_right(self.marks, mark) for mark in span)
+        return sorted(chain.from_iterable(part.took for part in self.parts[first:last]))
 
     def waiting(self, at: datetime) -> Open:
         """How many waited then, and for how long the oldest had."""
-        since, count = self.left[:1], len(self.left)
-        if at < self.scope.observed.end:
-            place = bisect_left(self.marks, ceil(at.timestamp()))
-            since = since + [min(part) for part in self.begun[place + 1 :] if part]
-            count = self.begun_before[place] - sum(map(len, self.seconds[: place + 1]))
-        age = floor(at.timestamp()) - min(since) if since else 0
-        return Open(max(count, 0), age if count > 0 and age > 0 else None)
+        later = [self.left, *(part.begun for part in self.parts[bisect_right(self.marks, at) :])]
+        count = sum(bisect_left(begun, ceil(at.timestamp())) for begun in later)
+        oldest = floor(at.timestamp()) - min(begun[0] for begun in later if begun) if count else None
+        return Open(count, oldest)
 
 
-def _delivered(scope: Scope) -> Iterator[Sequence[Sequence[int]]]:
-    """In which seconds commits reached production, and how long each took: below 0 by a clock."""
-    rows: Any = owned(scope).timed().order_by().values_list("product")
-    for _product, *facts in rows.annotate(at=Gathered(second_of("released_at")), took=Gathered("lead_seconds")):
-        yield facts
+def _delivered(scope: Scope, marks: Sequence[datetime]) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
+    """Between which of these instants commits reached production, how long each took, and when each was made."""
+    begun = second_of("released_at") - F("lead_seconds")
+    rows: Any = owned(scope).timed().order_by().values_list(Place("released_at", marks))
+    yield from rows.annotate(took=Gathered("lead_seconds"), begun=Gathered(begun))
     former: Any = formerly(scope).filter(in_baseline=False)
-    if found := list(former.values_list(second_of("released_at"), "lead_seconds")):
-        yield list(zip(*found, strict=True))
+    for at, since, took in former.values_list("released_at", begun, "lead_seconds"):
+        yield bisect_right(marks, at), [took], [since]
 
 
 def waiting(scope: Scope) -> list[tuple[datetime, int]]:
