@@ -10,7 +10,8 @@ from django.test import Client
 
 from releasemgmt.accounts.commands import system
 from releasemgmt.kpis import queries
-from releasemgmt.kpis.queries.commits import Arrival, Arrivals
+from releasemgmt.kpis.queries.commits import Arrivals, Brought, by_release
+from releasemgmt.kpis.queries.gathered import SECOND
 from releasemgmt.releases.commands import create_defect, link_defect
 from releasemgmt.releases.commands.commits import send_commits
 from releasemgmt.releases.commands.importing import import_past
@@ -73,10 +74,13 @@ def test_of_two_releases_of_one_instant_the_first_recorded_is_the_baseline(shop:
 
 
 def test_what_a_release_brings_when_it_is_deployed_again_counts_from_its_first_time_on() -> None:
-    first, again = Arrival(at=100, commits=2, took=50), Arrival(at=200, commits=1, merges=1, took=170)
-    found = Arrivals([(7, again), (7, first)])
-    assert found.of == {7: Arrival(at=100, commits=3, merges=1, took=70)}
-    assert found.in_order == [first, again]
+    facts = [(200, 7, 1, 1, 0, 0, 170), (100, 7, 2, 0, 0, 0, 50), (150, 8, 0, 1, 0, 0, None)]
+    found = Arrivals.in_order(zip(*((at * SECOND, *rest) for at, *rest in facts), strict=True))
+    assert found.release == [7, 8, 7]
+    assert by_release(found) == {
+        7: Brought(at=100 * SECOND, commits=3, merges=1, took=70),
+        8: Brought(at=150 * SECOND, merges=1),
+    }
 
 
 def test_a_defect_lives_until_its_fix_is_deployed(shop: Shop) -> None:

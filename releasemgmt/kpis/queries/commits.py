@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import chain, compress
-from math import ceil, floor
+from itertools import compress
+from operator import add, itemgetter
 from typing import Any, NamedTuple
 
-from django.db.models import BooleanField, Count, ExpressionWrapper, F, Max, Min, Q, QuerySet
+from django.db.models import BooleanField, Count, ExpressionWrapper, F, Max, OuterRef, Q, QuerySet, Subquery
 
-from releasemgmt.kpis.definitions import SECOND, Span, days_between, spread
+from releasemgmt.catalog.models import Product
+from releasemgmt.kpis.definitions import Span, days_between, spread
 from releasemgmt.kpis.queries.figure import RATE, Figure, Row, durations, ratio, tally
-from releasemgmt.kpis.queries.gathered import EPOCH, Gathered, by_columns, instant, number_of, second_of
-from releasemgmt.kpis.queries.scope import Scope, Timeline
+from releasemgmt.kpis.queries.gathered import SECOND, Columns, Gathered, Number, Second, gathered, instant, number
+from releasemgmt.kpis.queries.scope import Scope
 from releasemgmt.releases.commands.containment import WholeSeconds
 from releasemgmt.releases.models import Commit, FormerOwner, Release
 from releasemgmt.releases.models.commit import COUNTED, CommitQuerySet
@@ -26,40 +28,41 @@ BASELINE, SKEW, NO_COMMITS = "baseline", "skew", "no_commits"
 HAS_NONE = ExpressionWrapper(Q(work_items=[]), output_field=BooleanField())
 
 
-class Day(NamedTuple):
+@dataclass
+class Days(Columns):
     """What was committed on a day, to how many products, and how many people committed to each."""
 
-    begin: datetime
-    commits: int
-    without_item: int
-    products: int
-    people: int
+    commits: list[int]
+    without_item: list[int]
+    products: list[int]
+    people: list[int]
 
 
-class Arrival(NamedTuple):
-    """What a release was the first to bring to production in a second; `took` is its cycle time, below 0 by a clock."""
+@dataclass
+class Arrivals(Columns):
+    """What a release was the first to bring to production at an instant; `took` is its cycle time, below 0 by a clock.
 
-    at: int
-    commits: int = 0
-    merges: int = 0
-    bots: int = 0
-    in_baseline: int = 0
-    took: int | None = None
+    One that was deployed once more has brought something twice.
+    """
 
-    def and_later(self, other: Arrival) -> Arrival:
-        """Together with what the release brought when it was deployed once more, from when on it is counted here."""
-        took = [each.took + self.at - each.at for each in (self, other) if each.took is not None]
-        counts = (one + more for one, more in zip(self[1:5], other[1:5], strict=True))
-        return Arrival._make([self.at, *counts, max(took, default=None)])
+    release: list[int]
+    commits: list[int]
+    merges: list[int]
+    bots: list[int]
+    in_baseline: list[int]
+    took: list[int | None]
 
 
-class Shipped(NamedTuple):
-    """A release that reached production, and what it brought."""
+@dataclass
+class Shipped(Columns):
+    """A release that reached production, and what it brought, then and later."""
 
-    at: datetime
-    pk: int
-    brought: Arrival
-    left_out: str
+    pk: list[int]
+    commits: list[int]
+    merges: list[int]
+    bots: list[int]
+    took: list[int | None]
+    left_out: list[str]
 
 
 def known(scope: Scope) -> CommitQuerySet:
@@ -91,24 +94,21 @@ def made(scope: Scope, column: str = "committed_at") -> CommitQuerySet:
     return known(scope).counted().filter(**{f"{column}__gte": begin, f"{column}__lt": end})
 
 
-def days(scope: Scope) -> list[Day]:
+def days(scope: Scope) -> Days:
     """The days of the zone on which something was committed."""
-    return scope.once("days", lambda each: _days(each, "committed_at", author=F("author"), without_item=HAS_NONE))
+    return scope.once("days", lambda each: _days(each, "committed_at", F("author"), HAS_NONE))
 
 
-def days_written(scope: Scope) -> list[Day]:
+def days_written(scope: Scope) -> Days:
     """The same by author dates, without what they don't count."""
     return scope.once("days written", lambda each: _days(each, "authored_at"))
 
 
-def _days(scope: Scope, column: str, **facts: Any) -> list[Day]:
-    gathered = {name: Gathered(fact) for name, fact in facts.items()}
-    rows: Any = (
-        made(scope, column).order_by().values_list("product").annotate(at=Gathered(second_of(column)), **gathered)
-    )
-    found = list(rows)
+def _days(scope: Scope, column: str, *facts: Any) -> Days:
+    asked = {f"fact_{n}": Gathered(fact) for n, fact in enumerate((Second(column), *facts))}
+    found: list[Any] = list(made(scope, column).order_by().values_list("product").annotate(**asked))
     if not found:
-        return []
+        return Days([], [], [], [], [])
     first, last = min(min(seconds) for _pk, seconds, *_ in found), max(max(seconds) for _pk, seconds, *_ in found)
     begins = days_between(_at(first), _at(last), scope.zone)
     place_of = partial(bisect_right, [int(begin.timestamp()) for begin in begins])
@@ -119,33 +119,30 @@ def _days(scope: Scope, column: str, **facts: Any) -> list[Day]:
         products.update(set(places))
         if more:
             authors, has_none = more
-            people.update(place for place, _author in set(zip(places, authors, strict=True)))
+            people.update(map(itemgetter(0), set(zip(places, authors, strict=True))))
             without_item.update(compress(places, has_none))
-    return [
-        Day(max(begin, scope.span.begin), commits[n], without_item[n], products[n], people[n])
-        for n, begin in enumerate(begins, 1)
-        if commits[n]
-    ]
+    begin = number(scope.span.begin)
+    facts_of = ((max(number(day), begin), n) for n, day in enumerate(begins, 1) if commits[n])
+    at, present = zip(*facts_of, strict=True)
+    counts = ([count[n] for n in present] for count in (commits, without_item, products, people))
+    return Days(list(at), *counts)
 
 
 def commits_per_active_day(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
     for span in spans:
-        found = [day for day in days(scope) if day.begin in span]
-        by_author = [day for day in days_written(scope) if day.begin in span]
-        commits, active = sum(day.commits for day in found), sum(day.products for day in found)
-        people = sum(day.people for day in found)
-        written = sum(day.products for day in by_author)
+        found, by_author = days(scope).within(span), days_written(scope).within(span)
+        commits, active, people, written = map(sum, (found.commits, found.products, found.people, by_author.products))
         more = {
             "active_days": active,
             "contributor_days": people,
             "per_contributor_day": commits / people if people else None,
-            "by_author_date": sum(day.commits for day in by_author) / written if written else None,
+            "by_author_date": sum(by_author.commits) / written if written else None,
         }
         yield Figure(commits / active if active else None, commits, RATE, more=more)
 
 
 def _at(second: int) -> datetime:
-    return EPOCH + second * SECOND
+    return instant(second * SECOND)
 
 
 def commit_rows(scope: Scope) -> Iterator[Row]:
@@ -155,8 +152,8 @@ def commit_rows(scope: Scope) -> Iterator[Row]:
 
 def commits_without_work_item(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
     for span in spans:
-        found = [day for day in days(scope) if day.begin in span]
-        yield ratio(sum(day.without_item for day in found), sum(day.commits for day in found))
+        found = days(scope).within(span)
+        yield ratio(sum(found.without_item), sum(found.commits))
 
 
 def rows_without_work_item(scope: Scope) -> Iterator[Row]:
@@ -164,36 +161,12 @@ def rows_without_work_item(scope: Scope) -> Iterator[Row]:
     return (Row(at, "commit", pk, float(not items)) for at, pk, items in rows)
 
 
-class Arrivals:
-    """What releases brought, in the order in which it reached production."""
-
-    def __init__(self, found: Iterable[tuple[int, Arrival]]) -> None:
-        pairs = sorted(found, key=lambda pair: pair[1].at)
-        self.in_order = [each for _release, each in pairs]
-        self.instants = [each.at for each in self.in_order]
-        #: Release → what it brought in all.
-        self.of: dict[int, Arrival] = {}
-        for release, each in pairs:
-            before = self.of.get(release)
-            self.of[release] = before.and_later(each) if before else each
-
-    def within(self, span: Span) -> list[Arrival]:
-        """Those of an interval, which begins and ends at a whole second, or where the facts do."""
-        begin, end = whole(span)
-        return self.in_order[bisect_left(self.instants, begin) : bisect_left(self.instants, end)]
-
-
-def whole(span: Span) -> tuple[int, int]:
-    """The seconds between which what happened in an interval is."""
-    return floor(span.begin.timestamp()), ceil(span.end.timestamp())
-
-
 def arrivals(scope: Scope) -> Arrivals:
-    return scope.once("arrivals", lambda each: Arrivals(chain(_owned(each), _formerly(each))))
+    return scope.once("arrivals", _arrivals)
 
 
-def _owned(scope: Scope) -> Iterator[tuple[int, Arrival]]:
-    rows = owned(scope).order_by().values("first_release", second=second_of("released_at"))
+def _arrivals(scope: Scope) -> Arrivals:
+    rows = owned(scope).order_by().values("first_release", "released_at")
     counts = {
         "commits": Count("pk", filter=COUNTED),
         "merges": Count("pk", filter=Q(is_merge=True)),
@@ -201,67 +174,94 @@ def _owned(scope: Scope) -> Iterator[tuple[int, Arrival]]:
         "first": Count("pk", filter=COUNTED & Q(in_baseline=True)),
         "took": WholeSeconds(Max(F("released_at") - F("authored_at"), filter=COUNTED)),
     }
-    facts = by_columns(rows.annotate(**counts), "first_release", "second", *counts)
-    return ((release, Arrival._make(each)) for release, *each in facts)
-
-
-def _formerly(scope: Scope) -> Iterator[tuple[int, Arrival]]:
+    owned_then = gathered(rows.annotate(**counts), Number("released_at"), "first_release", *counts)
     took = WholeSeconds(F("released_at") - F("commit__authored_at"))
-    rows: Any = formerly(scope).values_list("release", second_of("released_at"), "in_baseline", took)
-    return ((release, Arrival(at, 1, 0, 0, int(first), took)) for release, at, first, took in rows)
+    former: Any = formerly(scope).values_list(Number("released_at"), "release", "in_baseline", took)
+    known = [(at, release, 1, 0, 0, int(first), took) for at, release, first, took in former]
+    columns = zip(*known, strict=True) if known else [()] * len(owned_then)
+    return Arrivals.in_order([*one, *more] for one, more in zip(owned_then, columns, strict=True))
 
 
-def releases(scope: Scope) -> Timeline[Shipped]:
+class Brought(NamedTuple):
+    """What a release was the first to bring to production, from its first time on."""
+
+    at: int
+    commits: int = 0
+    merges: int = 0
+    bots: int = 0
+    took: int | None = None
+
+    def and_later(self, other: Brought) -> Brought:
+        """Together with what it brought when it was deployed once more."""
+        took = [each.took + (self.at - each.at) // SECOND for each in (self, other) if each.took is not None]
+        counts = map(add, self[1:4], other[1:4])
+        return Brought._make([self.at, *counts, max(took, default=None)])
+
+
+def by_release(found: Arrivals) -> dict[int, Brought]:
+    """What each release brought in all."""
+    whole: dict[int, Brought] = {}
+    for at, release, commits, merges, bots, _first, took in found:
+        brought = Brought(at, commits, merges, bots, took)
+        whole[release] = whole[release].and_later(brought) if release in whole else brought
+    return whole
+
+
+def releases(scope: Scope) -> Shipped:
     return scope.once("releases", _releases)
 
 
-def _releases(scope: Scope) -> Timeline[Shipped]:
-    brought = arrivals(scope).of
+def _releases(scope: Scope) -> Shipped:
+    brought = by_release(arrivals(scope))
     begin, end = scope.observed
-    rows = scope.of(Release.objects.filter(released_at__gte=begin, released_at__lt=end))
-    rows = rows.filter(created_at__lte=scope.as_of) if scope.looks_back else rows
+    rows = _released(scope).filter(released_at__gte=begin, released_at__lt=end)
     earliest = _earliest(scope)
     found = []
-    for pk, product, number in sorted(by_columns(rows, "pk", "product_id", number_of("released_at"))):
-        at = instant(number)
+    for pk, product, at in sorted(zip(*gathered(rows, "pk", "product_id", Number("released_at")), strict=True)):
         if is_first := earliest.get(product) == at:  # of several at one instant, the one that was recorded first
             del earliest[product]
-        each = brought.get(pk) or Arrival(0)
-        left_out = BASELINE if is_first else NO_COMMITS if each.took is None else ""
-        found.append(Shipped(at, pk, each, left_out))
-    return Timeline(found)
+        _at, *counts, took = brought.get(pk) or Brought(at)
+        found.append((at, pk, *counts, took, BASELINE if is_first else NO_COMMITS if took is None else ""))
+    return Shipped.in_order(zip(*found, strict=True)) if found else Shipped([], [], [], [], [], [], [])
 
 
-def _earliest(scope: Scope) -> dict[int, datetime]:
-    """When the first release of each product reached production."""
+def _released(scope: Scope) -> QuerySet[Release]:
+    """Those that reached production, as known then."""
     rows = scope.of(Release.objects.filter(released_at__isnull=False))
-    rows = rows.filter(created_at__lte=scope.as_of) if scope.looks_back else rows
-    return dict(rows.order_by().values_list("product").annotate(Min("released_at")))
+    return rows.filter(created_at__lte=scope.as_of) if scope.looks_back else rows
+
+
+def _earliest(scope: Scope) -> dict[int, int]:
+    """When the first release of each product reached production."""
+    first = _released(scope).filter(product=OuterRef("pk")).order_by("released_at").annotate(at=Number("released_at"))
+    products = scope.of(Product.objects.order_by(), "pk")
+    return dict(products.values_list("pk", Subquery(first.values("at")[:1])))
 
 
 def commit_volume(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
     for span in spans:
         found = releases(scope).within(span)
-        volumes = spread(each.brought.commits for each in found)
+        volumes = spread(found.commits)
         more = {"median": volumes.median, "mean": volumes.mean, "p90": volumes.p90}
-        more |= {name: sum(getattr(each.brought, name) for each in found) for name in ("commits", "merges", "bots")}
-        yield Figure(volumes.median, volumes.n, "median", more=more)
+        counts = {"commits": sum(found.commits), "merges": sum(found.merges), "bots": sum(found.bots)}
+        yield Figure(volumes.median, volumes.n, "median", more={**more, **counts})
 
 
 def volume_rows(scope: Scope) -> Iterator[Row]:
-    return (Row(each.at, "release", each.pk, each.brought.commits) for each in releases(scope).within(scope.span))
+    found = releases(scope)
+    facts = zip(found.at, found.pk, found.commits, strict=True)
+    return (Row(instant(at), "release", pk, commits) for at, pk, commits in facts)
 
 
 def release_cycle_time(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
     for span in spans:
         found = releases(scope).within(span)
-        took = [each.brought.took or 0 for each in found if not each.left_out]
+        took = [seconds or 0 for seconds, why in zip(found.took, found.left_out, strict=True) if not why]
         skewed = [SKEW for seconds in took if seconds < 0]
-        yield durations([max(0, each) for each in took], tally([*(each.left_out for each in found), *skewed]))
+        yield durations([max(0, each) for each in took], tally([*found.left_out, *skewed]))
 
 
 def cycle_rows(scope: Scope) -> Iterable[Row]:
-    return [
-        Row(each.at, "release", each.pk, each.brought.took and max(0, each.brought.took), each.left_out)
-        for each in releases(scope).within(scope.span)
-    ]
+    found = releases(scope)
+    for at, pk, took, left_out in zip(found.at, found.pk, found.took, found.left_out, strict=True):
+        yield Row(instant(at), "release", pk, took and max(0, took), left_out)

@@ -4,39 +4,43 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from operator import and_, gt, or_
+from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 
 from deployments.models import Deployment
 from releasemgmt.catalog.models import Tier
-from releasemgmt.kpis.definitions import Span, days, days_between, seconds_between, spread
-from releasemgmt.kpis.queries.figure import RATE, Figure, Row, ratio, tally
-from releasemgmt.kpis.queries.gathered import by_columns, instant, number_of
-from releasemgmt.kpis.queries.scope import Scope, Timeline
+from releasemgmt.kpis.definitions import Span, days, days_between, spread
+from releasemgmt.kpis.queries.figure import RATE, Figure, Row, ratio
+from releasemgmt.kpis.queries.gathered import SECOND, Columns, Number, gathered, instant, number
+from releasemgmt.kpis.queries.scope import Scope
 from releasemgmt.releases.models import Release
 
 ROLLBACK, FAILED = "rollback", "failed"
+SUCCEEDED = str(Deployment.Status.SUCCEEDED)
 
 
-class Deployed(NamedTuple):
-    """A deployment to production that is over; a release of before the service counts as one that succeeded."""
+@dataclass
+class Deployed(Columns):
+    """Deployments to production that are over; a release of before the service counts as one that succeeded."""
 
-    at: datetime
-    kind: str
-    pk: int
-    product: int
-    succeeded: bool
-    goes_back: bool = False
-    is_rework: bool = False
+    kind: list[str]
+    pk: list[int]
+    product: list[int]
+    succeeded: list[bool]
+    goes_back: list[bool]
+    is_rework: list[bool]
 
     @property
-    def is_change(self) -> bool:
+    def is_change(self) -> list[bool]:
         """Whether it brought something to production."""
-        return self.succeeded and not self.goes_back
+        return list(map(gt, self.succeeded, self.goes_back))
 
 
 def production(scope: Scope) -> QuerySet[Deployment]:
@@ -46,29 +50,28 @@ def production(scope: Scope) -> QuerySet[Deployment]:
     return scope.of(rows.filter(recorded_at__lte=scope.as_of) if scope.looks_back else rows)
 
 
-def deployed(scope: Scope) -> Timeline[Deployed]:
+def deployed(scope: Scope) -> Deployed:
     return scope.once("deployed", _deployed)
 
 
-def _deployed(scope: Scope) -> Timeline[Deployed]:
-    inside = {"finished_at__gte": scope.span.begin, "finished_at__lt": scope.span.end}
-    columns = (number_of("finished_at"), "pk", "product_id", "status", "kind", "remediates_id")
-    succeeded = str(Deployment.Status.SUCCEEDED)
-    found = [
-        Deployed(instant(at), "deployment", pk, product, status == succeeded, kind == ROLLBACK, bool(repairs))
-        for at, pk, product, status, kind, repairs in by_columns(production(scope).filter(**inside), *columns)
-    ]
-    return Timeline([*found, *_imported(scope)])
+def _deployed(scope: Scope) -> Deployed:
+    rows = production(scope).filter(finished_at__gte=scope.span.begin, finished_at__lt=scope.span.end)
+    columns = (Number("finished_at"), "pk", "product_id", "status", "kind", "remediates_id")
+    at, pk, product, status, kind, repairs = gathered(rows, *columns)
+    succeeded, goes_back = [each == SUCCEEDED for each in status], [each == ROLLBACK for each in kind]
+    reported = (at, ["deployment"] * len(at), pk, product, succeeded, goes_back, list(map(bool, repairs)))
+    return Deployed.in_order(one + more for one, more in zip(reported, _imported(scope), strict=True))
 
 
-def _imported(scope: Scope) -> Iterator[Deployed]:
+def _imported(scope: Scope) -> Sequence[list[Any]]:
     """Releases of before the service, which count as deployed when they were released."""
     span = scope.observed
     rows = scope.of(Release.objects.filter(imported=True, released_at__gte=span.begin, released_at__lt=span.end))
     rows = rows.filter(created_at__lte=scope.as_of) if scope.looks_back else rows
     known = Deployment.objects.filter(release=OuterRef("pk"), environment__tier=Tier.PRODUCTION)
-    for at, pk, product in by_columns(rows.filter(~Exists(known)), number_of("released_at"), "pk", "product_id"):
-        yield Deployed(instant(at), "release", pk, product, succeeded=True)
+    at, pk, product = gathered(rows.filter(~Exists(known)), Number("released_at"), "pk", "product_id")
+    n = len(at)
+    return at, ["release"] * n, pk, product, [True] * n, [False] * n, [False] * n
 
 
 def known_since(scope: Scope) -> datetime | None:
@@ -90,44 +93,51 @@ def _known_since(scope: Scope) -> datetime | None:
 
 
 def deployment_frequency(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    since, instants = known_since(scope), deployed(scope).instants
-    begins = days_between(instants[0], instants[-1], scope.zone) if instants else []
+    since, begins = known_since(scope), _days(scope)
     for span in spans:
         found = deployed(scope).within(span)
-        changes = [each for each in found if each.is_change]
+        changes = found.where(found.is_change)
         length = days(scope.seen(span), scope.zone)
         knows = since is not None and since < span.end and length > 0
+        places = map(partial(bisect_right, begins), changes.at)
         more = {
-            "release_days": len({(each.product, bisect_right(begins, each.at)) for each in changes}),
+            "release_days": len(set(zip(changes.product, places, strict=True))),
             "median_interval": spread(_gaps(changes)).median,
-            "rollbacks": sum(each.succeeded and each.goes_back for each in found),
+            "rollbacks": sum(map(and_, found.succeeded, found.goes_back)),
         }
-        left_out = tally(FAILED for each in found if not each.succeeded)
+        failed = len(found) - sum(found.succeeded)
+        left_out = {FAILED: failed} if failed else {}
         yield Figure(len(changes) / length if knows else None, len(changes), RATE, left_out, more=more)
 
 
-def _gaps(changes: Iterable[Deployed]) -> Iterator[int]:
+def _days(scope: Scope) -> list[int]:
+    """When the days of the zone begin on which something was deployed, and those between them."""
+    at = deployed(scope).at
+    return [number(day) for day in days_between(instant(at[0]), instant(at[-1]), scope.zone)] if at else []
+
+
+def _gaps(changes: Deployed) -> Iterator[int]:
     """Seconds from one deployment of a product to its next."""
-    of_products = defaultdict[int, list[datetime]](list)
-    for each in changes:
-        of_products[each.product].append(each.at)
+    of_products = defaultdict[int, list[int]](list)
+    for product, at in zip(changes.product, changes.at, strict=True):
+        of_products[product].append(at)
     for instants in of_products.values():
-        yield from (seconds_between(*pair) for pair in pairwise(instants))
+        yield from ((later - at) // SECOND for at, later in pairwise(instants))
 
 
 def frequency_rows(scope: Scope) -> Iterator[Row]:
-    for each in deployed(scope).within(scope.span):
-        why = FAILED if not each.succeeded else ROLLBACK if each.goes_back else ""
-        yield Row(each.at, each.kind, each.pk, None, why)
+    for at, kind, pk, _product, succeeded, goes_back, _is_rework in deployed(scope):
+        yield Row(instant(at), kind, pk, None, FAILED if not succeeded else ROLLBACK if goes_back else "")
 
 
 def deployment_rework_rate(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
     for span in spans:
-        found = [each for each in deployed(scope).within(span) if each.succeeded]
-        yield ratio(sum(each.is_rework or each.goes_back for each in found), len(found))
+        found = deployed(scope).within(span)
+        found = found.where(found.succeeded)
+        yield ratio(sum(map(or_, found.is_rework, found.goes_back)), len(found))
 
 
 def rework_rows(scope: Scope) -> Iterator[Row]:
-    for each in deployed(scope).within(scope.span):
-        if each.succeeded:
-            yield Row(each.at, each.kind, each.pk, float(each.is_rework or each.goes_back))
+    for at, kind, pk, _product, succeeded, goes_back, is_rework in deployed(scope):
+        if succeeded:
+            yield Row(instant(at), kind, pk, float(is_rework or goes_back))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db.models import OuterRef, Q, Subquery
 
 from deployments.models import Deployment
-from releasemgmt.kpis.definitions import OBSERVATION, Span, seconds_between
+from releasemgmt.kpis.definitions import OBSERVATION, Span
 from releasemgmt.kpis.queries.deployments import ROLLBACK, deployed, production
 from releasemgmt.kpis.queries.figure import OPEN, Figure, Row, ratio, survival, tally
+from releasemgmt.kpis.queries.gathered import SECOND, Columns, Number, instant, number
 from releasemgmt.kpis.queries.incidents import causes, suspicions
-from releasemgmt.kpis.queries.scope import Scope, Timeline
+from releasemgmt.kpis.queries.scope import Scope
 
 SKEW = "skew"
 
@@ -24,7 +26,7 @@ class Failures(NamedTuple):
     confirmed: set[int]
     suggested: set[int]
     rolled_back: set[int]
-    recovered_at: dict[int, datetime]
+    recovered_at: dict[int, int]
 
 
 def failures(scope: Scope) -> Failures:
@@ -35,7 +37,7 @@ def _failures(scope: Scope) -> Failures:
     """What links a deployment to its failure: what was deployed to repair it, and incidents that it caused."""
     repairs, caused = list(_repairs(scope)), causes(scope)
     ends = [(each.target, each.at) for each in repairs if each.succeeded]
-    recovered_at: dict[int, datetime] = {}
+    recovered_at: dict[int, int] = {}
     for target, at in [*ends, *((cause, at) for cause, at in caused if at)]:
         recovered_at[target] = min(at, recovered_at.get(target, at))
     return Failures(
@@ -50,7 +52,7 @@ class Repair(NamedTuple):
     """What was deployed to repair a deployment, well or not."""
 
     target: int
-    at: datetime
+    at: int
     succeeded: bool
     goes_back: bool
 
@@ -66,56 +68,58 @@ def _repairs(scope: Scope) -> Iterator[Repair]:
     before = before.exclude(kind=ROLLBACK).order_by("-finished_at", "-pk")
     named = Q(remediates__finished_at__gte=scope.span.begin)
     rows = production(scope).filter(named | Q(remediates=None, kind=ROLLBACK), finished_at__gte=scope.span.begin)
-    columns = ("remediates_id", "previous", "finished_at", "status", "kind")
+    columns = ("remediates_id", "previous", Number("finished_at"), "status", "kind")
     links: Any = rows.annotate(previous=Subquery(before.values("pk")[:1])).values_list(*columns)
     for remediates, previous, at, status, kind in links:
         if target := remediates or previous:
             yield Repair(target, at, status == Deployment.Status.SUCCEEDED, kind == ROLLBACK)
 
 
-class Change(NamedTuple):
+@dataclass
+class Changes(Columns):
     """What reached users, and whether it is known, or suspected, to have failed."""
 
-    at: datetime
-    kind: str
-    pk: int
-    failed: bool
-    is_suspect: bool
+    kind: list[str]
+    pk: list[int]
+    failed: list[bool]
+    is_suspect: list[bool]
 
 
-def changes(scope: Scope) -> Timeline[Change]:
+def changes(scope: Scope) -> Changes:
     """What took traffic: it succeeded, or it was rolled back; rollbacks themselves are none."""
-    return scope.once("changes", lambda each: Timeline(_changes(each)))
+    return scope.once("changes", _changes)
 
 
-def _changes(scope: Scope) -> Iterator[Change]:
-    found = failures(scope)
-    suspects = found.confirmed | found.suggested
-    for each in deployed(scope).facts:
-        key = each.pk if each.kind == "deployment" else None
-        if not each.goes_back and (each.succeeded or key in found.rolled_back):
-            yield Change(each.at, each.kind, each.pk, key in found.confirmed, key in suspects)
+def _changes(scope: Scope) -> Changes:
+    known, found = failures(scope), deployed(scope)
+    key = [pk if kind == "deployment" else None for kind, pk in zip(found.kind, found.pk, strict=True)]
+    took_traffic = [
+        not goes_back and (succeeded or each in known.rolled_back)
+        for each, succeeded, goes_back in zip(key, found.succeeded, found.goes_back, strict=True)
+    ]
+    failed = list(map(known.confirmed.__contains__, key))
+    suspects = map((known.confirmed | known.suggested).__contains__, key)
+    return Changes(found.at, found.kind, found.pk, failed, list(suspects)).where(took_traffic)
 
 
 def change_fail_rate(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    young = scope.as_of - OBSERVATION
+    young = number(scope.as_of - OBSERVATION)
     for span in spans:
         found = changes(scope).within(span)
-        failed = sum(each.failed for each in found)
+        failed, maturing = sum(found.failed), bisect_right(found.at, young)
         yield ratio(
             failed,
             len(found),
             failed=failed,
-            inferred=sum(each.is_suspect for each in found) / len(found) if found else None,
-            maturing=sum(each.at > young and not each.failed for each in found),
+            inferred=sum(found.is_suspect) / len(found) if len(found) else None,
+            maturing=found.failed[maturing:].count(False),
         )
 
 
 def fail_rows(scope: Scope) -> Iterator[Row]:
     """Each that took traffic; 1 where it failed, 0.5 where an incident is suspected to be its failure."""
-    for each in changes(scope).within(scope.span):
-        failed = 1.0 if each.failed else 0.5 if each.is_suspect else 0.0
-        yield Row(each.at, each.kind, each.pk, failed)
+    for at, kind, pk, failed, is_suspect in changes(scope):
+        yield Row(instant(at), kind, pk, 1.0 if failed else 0.5 if is_suspect else 0.0)
 
 
 def failed_deployment_recovery_time(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
@@ -130,20 +134,20 @@ def failed_deployment_recovery_time(scope: Scope, spans: Sequence[Span]) -> Iter
 class Recovery(NamedTuple):
     """A failed deployment, and the seconds until it was repaired, or for which it has been waiting for that."""
 
-    at: datetime
+    at: int
     pk: int
     value: int
     left_out: str
 
 
 def _recoveries(scope: Scope, span: Span) -> Iterator[Recovery]:
-    found = failures(scope)
-    for each in deployed(scope).within(span):
-        if each.kind == "deployment" and each.pk in found.confirmed:
-            until = found.recovered_at.get(each.pk)
-            yield Recovery(each.at, each.pk, seconds_between(each.at, until or scope.as_of), "" if until else OPEN)
+    known, found = failures(scope), deployed(scope).within(span)
+    for at, kind, pk in zip(found.at, found.kind, found.pk, strict=True):
+        if kind == "deployment" and pk in known.confirmed:
+            until = known.recovered_at.get(pk, number(scope.as_of))
+            yield Recovery(at, pk, (until - at) // SECOND, "" if pk in known.recovered_at else OPEN)
 
 
 def recovery_rows(scope: Scope) -> Iterator[Row]:
     for each in _recoveries(scope, scope.span):
-        yield Row(each.at, "deployment", each.pk, max(0, each.value), each.left_out)
+        yield Row(instant(each.at), "deployment", each.pk, max(0, each.value), each.left_out)

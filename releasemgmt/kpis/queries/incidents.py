@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db.models import Q, QuerySet
 
@@ -18,49 +18,55 @@ from releasemgmt.catalog.models import Tier
 from releasemgmt.kpis.definitions import OBSERVATION, Span, clipped, seconds_between, seconds_of, union, without
 from releasemgmt.kpis.queries.deployments import known_since
 from releasemgmt.kpis.queries.figure import COUNT, OPEN, Figure, Open, Row, survival, tally
-from releasemgmt.kpis.queries.gathered import by_columns, instant, number_of
-from releasemgmt.kpis.queries.scope import FIRST, Scope, Timeline
+from releasemgmt.kpis.queries.gathered import SECOND, Columns, Number, gathered, instant, number
+from releasemgmt.kpis.queries.scope import LAST, Scope
 
-DOWN, DEGRADED = Incident.Kind.DOWN, Incident.Kind.DEGRADED
-PLANNED, NOTICE = "planned", "notice"
+DOWN, DEGRADED, NOTICE = map(str, (Incident.Kind.DOWN, Incident.Kind.DEGRADED, Incident.Kind.NOTICE))
+PLANNED = "planned"
+FACTS = ("incident_id", "product_id", "kind", "planned")
+FOREVER = number(LAST)
 
 
-class Trouble(NamedTuple):
-    """An incident as it was known: from when on, until when if it was over."""
+@dataclass
+class Troubles(Columns):
+    """Incidents as they were known, from when on; `over` is until when, `FOREVER` where that is not known."""
 
-    pk: int
-    product: int
-    kind: str
-    planned: bool
-    started_at: datetime
-    restored_at: datetime | None
+    over: list[int]
+    pk: list[int]
+    product: list[int]
+    kind: list[str]
+    planned: list[bool]
 
     @property
-    def left_out(self) -> str:
-        """Why it counts nowhere."""
-        return NOTICE if self.kind == Incident.Kind.NOTICE else PLANNED if self.planned else ""
+    def left_out(self) -> list[str]:
+        """Why each counts nowhere."""
+        return [
+            NOTICE if kind == NOTICE else PLANNED if planned else ""
+            for kind, planned in zip(self.kind, self.planned, strict=True)
+        ]
 
-    def until(self, end: datetime) -> Span:
-        """When it was, at most up to an instant."""
-        return Span(self.started_at, max(self.started_at, min(self.restored_at or end, end)))
-
-    def is_open(self, at: datetime) -> bool:
-        """Whether it went on at an instant."""
-        return self.started_at < at and (self.restored_at is None or self.restored_at >= at)
+    def open_for(self, at: datetime) -> list[int]:
+        """For how many seconds those had gone on that went on at an instant, the oldest first."""
+        end = number(at)
+        begun = bisect_left(self.at, end)
+        return [(end - began) // SECOND for began, over in zip(self.at[:begun], self.over, strict=False) if over >= end]
 
 
-def troubles(scope: Scope) -> list[Trouble]:
+def troubles(scope: Scope) -> Troubles:
     """The incidents in production that went on at some time of the scope, by their start."""
     return scope.once("troubles", _troubles)
 
 
-def _troubles(scope: Scope) -> list[Trouble]:
-    columns = (number_of("started_at"), number_of("restored_at"), "incident_id", "product_id", "kind", "planned")
-    rows = by_columns(known(scope).overlapping(*scope.observed), *columns)
-    return [
-        Trouble(pk, product, kind, bool(planned), instant(began), None if over is None else instant(over))
-        for began, over, pk, product, kind, planned in sorted(rows, key=itemgetter(0, 2))
-    ]
+def _troubles(scope: Scope) -> Troubles:
+    rows = known(scope).overlapping(*scope.observed)
+    began, over, *facts = gathered(rows, Number("started_at"), Number("restored_at"), *FACTS)
+    return Troubles.in_order([began, [FOREVER if each is None else each for each in over], *facts])
+
+
+def unplanned(scope: Scope) -> Troubles:
+    """Those of them in which something was down that nobody had announced."""
+    found = troubles(scope)
+    return found.where(kind == DOWN and not planned for kind, planned in zip(found.kind, found.planned, strict=True))
 
 
 def known(scope: Scope) -> Any:
@@ -69,70 +75,70 @@ def known(scope: Scope) -> Any:
     return scope.of(rows).filter(Q(environment=None) | Q(environment__tier=Tier.PRODUCTION))
 
 
-def causes(scope: Scope) -> list[tuple[int, datetime | None]]:
-    """Deployments that people named as the cause of an incident, and when users had it back."""
+def causes(scope: Scope) -> list[tuple[int, int | None]]:
+    """Deployments that people named as the cause of an incident, and when users had it back, as a number."""
     rows: QuerySet[Any] = known(scope).unplanned().filter(caused_by__finished_at__gte=scope.span.begin)
-    return list(rows.values_list("caused_by_id", "restored_at"))
+    return list(rows.values_list("caused_by_id", Number("restored_at")))
 
 
 def suspicions(scope: Scope) -> list[int]:
     """Deployments that may have caused an incident, of which nobody has said what caused it."""
     begin, end = scope.span
-    rows = known(scope).unplanned().exclude(kind=Incident.Kind.NOTICE)
+    rows = known(scope).unplanned().exclude(kind=NOTICE)
     rows = rows.filter(caused_by=None, started_at__gte=begin, started_at__lt=end + OBSERVATION)
     found = with_suspect(rows, as_of=scope.as_of if scope.looks_back else None)
     return [pk for pk in found.values_list("suspect_id", flat=True) if pk]
 
 
 def time_to_restore(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    counting = [each for each in troubles(scope) if not each.left_out]
+    found = troubles(scope)
+    counting = found.where(not why for why in found.left_out)
     for span in spans:
-        end = scope.seen(span).end
         over = restored(scope).within(span)
-        ended = [each.seconds for each in over if not each.left_out]
-        censored = [seconds_between(each.started_at, end) for each in counting if each.is_open(end)]
-        yield survival(ended, censored, tally(each.left_out for each in over))
+        ended = [seconds for seconds, why in zip(over.seconds, over.left_out, strict=True) if not why]
+        yield survival(ended, counting.open_for(scope.seen(span).end), tally(over.left_out))
 
 
-class Restored(NamedTuple):
-    """An incident that is over, and how long it took."""
+@dataclass
+class Restored(Columns):
+    """Incidents that are over, when they were, and how long each took."""
 
-    at: datetime
-    seconds: int
-    left_out: str
-    pk: int
-
-
-def restored(scope: Scope) -> Timeline[Restored]:
-    return scope.once("restored", lambda each: Timeline(_restored(each)))
+    seconds: list[int]
+    pk: list[int]
+    left_out: list[str]
 
 
-def _restored(scope: Scope) -> Iterator[Restored]:
-    for each in troubles(scope):
-        if each.restored_at:
-            yield Restored(each.restored_at, seconds_between(each.started_at, each.restored_at), each.left_out, each.pk)
+def restored(scope: Scope) -> Restored:
+    return scope.once("restored", _restored)
+
+
+def _restored(scope: Scope) -> Restored:
+    found = troubles(scope)
+    found = found.where(over != FOREVER for over in found.over)
+    took = [(over - at) // SECOND for at, over in zip(found.at, found.over, strict=True)]
+    return Restored.in_order([found.over, took, found.pk, found.left_out])
 
 
 def restore_rows(scope: Scope) -> Iterator[Row]:
-    end = scope.observed.end
-    for over in restored(scope).within(scope.span):
-        yield Row(over.at, "incident", over.pk, over.seconds, over.left_out)
-    for each in troubles(scope):
-        if each.is_open(end) and not each.left_out:
-            yield Row(each.started_at, "incident", each.pk, seconds_between(each.started_at, end), OPEN)
+    for at, seconds, pk, left_out in restored(scope).within(scope.span):
+        yield Row(instant(at), "incident", pk, seconds, left_out)
+    found, end = troubles(scope), number(scope.observed.end)
+    for at, over, pk, why in zip(found.at, found.over, found.pk, found.left_out, strict=True):
+        if at < end <= over and not why:
+            yield Row(instant(at), "incident", pk, (end - at) // SECOND, OPEN)
 
 
 @dataclass
 class Outages:
     """When one product was down, degraded, or down as announced, as intervals that neither overlap nor touch."""
 
-    end: datetime
-    incidents: list[Trouble] = field(default_factory=list)
+    #: When incidents were, at most up to when it was known, of which kind, and whether they were announced.
+    incidents: list[tuple[Span, str, bool]] = field(default_factory=list)
     #: What was allowed to be down: in which interval, and for how long.
     allowed: list[tuple[Span, timedelta]] = field(default_factory=list)
 
     def _all(self, kind: str, *, planned: bool) -> list[Span]:
-        return [each.until(self.end) for each in self.incidents if each.kind == kind and each.planned == planned]
+        return [span for span, *facts in self.incidents if facts == [kind, planned]]
 
     @cached_property
     def planned(self) -> list[Span]:
@@ -162,15 +168,21 @@ def outages(scope: Scope) -> dict[int, Outages]:
 
 
 def _outages(scope: Scope) -> dict[int, Outages]:
-    found: dict[int, Outages] = defaultdict(lambda: Outages(scope.as_of))
-    for each in troubles(scope):
-        found[each.product].incidents.append(each)
+    found: dict[int, Outages] = defaultdict(Outages)
+    for at, over, _pk, product, kind, planned in troubles(scope):
+        found[product].incidents.append((_until(scope.as_of, at, over), kind, bool(planned)))
     for change in _allowed(scope, list(found)):
         interval = Span(change.planned_start, change.planned_end)
         minutes = change.outage_minutes
         length = interval.end - interval.begin if minutes is None else timedelta(minutes=minutes)
         found[change.product_id].allowed.append((interval, length))
     return found
+
+
+def _until(end: datetime, at: int, over: int) -> Span:
+    """When an incident was, at most up to an instant."""
+    began = instant(at)
+    return Span(began, max(began, min(instant(over), end)))
 
 
 def _allowed(scope: Scope, products: Sequence[Any]) -> Iterable[Any]:
@@ -184,20 +196,20 @@ def _allowed(scope: Scope, products: Sequence[Any]) -> Iterable[Any]:
 
 
 def downtimes(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    since = min(filter(None, [known_since(scope), *(each.started_at for each in troubles(scope)[:1])]), default=None)
-    unplanned = [each for each in troubles(scope) if each.kind == DOWN and not each.planned]
+    since = min(filter(None, [known_since(scope), *map(instant, troubles(scope).at[:1])]), default=None)
+    stretches = {name: _stretches(scope, name) for name in ("down", "degraded", "planned")}
     for span in spans:
         seen = scope.seen(span)
-        down, degraded, planned = (_tally_of(scope, name, seen) for name in ("down", "degraded", "planned"))
-        begun = [each for each in unplanned if each.started_at in seen]
+        down, degraded, planned = (_tally_of(each, seen) for each in stretches.values())
+        going_on = unplanned(scope).open_for(seen.end)
         length = seconds_between(*seen) * len(scope.products())
         knows = since is not None and since < seen.end and length > 0
         yield Figure(
             down["count"] if knows else None,
-            len(begun),
+            len(unplanned(scope).within(seen)),
             COUNT,
-            tally(each.left_out for each in troubles(scope) if each.started_at in seen),
-            _going_on(unplanned, seen.end),
+            tally(troubles(scope).within(seen).left_out),
+            Open(len(going_on), max(going_on, default=None)),
             {
                 "seconds": down["seconds"] if knows else None,
                 "availability": 1 - down["seconds"] / length if knows else None,
@@ -207,33 +219,29 @@ def downtimes(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
         )
 
 
-class Stretch(NamedTuple):
-    """When one product was down, degraded or down as announced."""
+@dataclass
+class Stretches(Columns):
+    """When products were down, degraded or down as announced."""
 
-    at: datetime
-    end: datetime
-
-
-def _stretches(scope: Scope, name: str) -> Timeline[Stretch]:
-    """Those of all products."""
-    found = (getattr(each, name) for each in outages(scope).values())
-    return scope.once(name, lambda _scope: Timeline(Stretch(*span) for spans in found for span in spans))
+    end: list[int]
 
 
-def _tally_of(scope: Scope, name: str, span: Span) -> dict[str, int]:
+def _stretches(scope: Scope, name: str) -> Stretches:
+    spans = [span for each in outages(scope).values() for span in getattr(each, name)]
+    return Stretches.in_order([[number(span.begin) for span in spans], [number(span.end) for span in spans]])
+
+
+def _tally_of(stretches: Stretches, span: Span) -> dict[str, int]:
     """How many intervals begin in the span, and how many seconds of it they take."""
-    begun = _stretches(scope, name)
-    touching = clipped((Span(*each) for each in begun.within(Span(FIRST, span.end)) if each.end > span.begin), span)
-    return {"count": len(begun.within(span)), "seconds": sum(seconds_between(*part) for part in touching)}
-
-
-def _going_on(unplanned: Iterable[Trouble], end: datetime) -> Open:
-    begun = [each.started_at for each in unplanned if each.is_open(end)]
-    return Open(len(begun), seconds_between(begun[0], end) if begun else None)
+    first, last = map(number, span)
+    begun = bisect_left(stretches.at, last)
+    parts = zip(stretches.at[:begun], stretches.end[:begun], strict=True)
+    seconds = sum((min(end, last) - max(at, first)) // SECOND for at, end in parts if end > first)
+    return {"count": len(stretches.within(span)), "seconds": seconds}
 
 
 def downtime_rows(scope: Scope) -> Iterator[Row]:
-    for each in troubles(scope):
-        inside = clipped([each.until(scope.as_of)], scope.observed)
-        left_out = each.left_out or ("" if each.kind == DOWN else str(each.kind))
-        yield Row(each.started_at, "incident", each.pk, seconds_of(inside), left_out)
+    found = troubles(scope)
+    for (at, over, pk, _product, kind, _planned), why in zip(found, found.left_out, strict=True):
+        inside = clipped([_until(scope.as_of, at, over)], scope.observed)
+        yield Row(instant(at), "incident", pk, seconds_of(inside), why or ("" if kind == DOWN else kind))

@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from releasemgmt.kpis.definitions import Span, seconds_between
 from releasemgmt.kpis.queries.commits import BASELINE, SKEW, arrivals, formerly, known, owned
 from releasemgmt.kpis.queries.figure import OPEN, Figure, Open, Row, durations
-from releasemgmt.kpis.queries.gathered import Gathered, Place, instant, number_of, second_of
+from releasemgmt.kpis.queries.gathered import Gathered, Number, Place, Second, instant
 from releasemgmt.kpis.queries.scope import Scope
 from releasemgmt.releases.models import FormerOwner
 
@@ -55,7 +55,7 @@ class Delivered:
 
 def _delivered(scope: Scope, marks: Sequence[datetime]) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
     """Between which of these instants commits reached production, how long each took, and when each was made."""
-    begun = second_of("released_at") - F("lead_seconds")
+    begun = Second("released_at") - F("lead_seconds")
     rows: Any = owned(scope).timed().order_by().values_list(Place("released_at", marks))
     yield from rows.annotate(took=Gathered("lead_seconds"), begun=Gathered(begun))
     former: Any = formerly(scope).filter(in_baseline=False)
@@ -79,7 +79,7 @@ def _waiting(scope: Scope) -> list[tuple[datetime, int]]:
         )
         rows = rows.exclude(pk__in=then.values("commit"))
     rows = rows.filter(left, committed_at__lt=end).order_by("committed_at", "pk")
-    found: Any = rows.values_list(number_of("committed_at"), "pk")
+    found: Any = rows.values_list(Number("committed_at"), "pk")
     return [(instant(number), pk) for number, pk in found]
 
 
@@ -89,7 +89,7 @@ def change_lead_time(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
         took = delivered.within(span)
         skewed = bisect_left(took, 0)
         took[:skewed] = [0] * skewed
-        first = sum(each.in_baseline for each in arrivals(scope).within(span))
+        first = sum(arrivals(scope).within(span).in_baseline)
         excluded = {BASELINE: first} if first else {}
         excluded |= {SKEW: skewed} if skewed else {}
         yield durations(took, excluded, waiting=delivered.waiting(scope.seen(span).end))

@@ -18,6 +18,7 @@ from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product
 from releasemgmt.kpis.definitions import BUCKETS, Span, buckets
+from releasemgmt.kpis.queries.gathered import OneOf
 from releasemgmt.workflow.errors import Invalid
 from releasemgmt.workflow.models import time_zone_exists
 
@@ -95,7 +96,7 @@ class Scope:
 
         `product` is the lookup path to it.
         """
-        return rows.filter(**{f"{product}__in": list(self.products())})
+        return rows.filter(OneOf(product, self.products()))
 
     def products(self) -> dict[int, datetime]:
         """The keys of these products, and when the service came to know each."""
