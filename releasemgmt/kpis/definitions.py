@@ -144,9 +144,24 @@ def buckets(span: Span, bucket: str, zone: ZoneInfo) -> Iterator[Span]:
         begin = end
 
 
-def days_between(first: datetime, last: datetime, zone: ZoneInfo) -> list[datetime]:
-    """When the local days begin from that of one instant to that of another, in UTC; of the first day the instant."""
-    return [day.begin for day in buckets(Span(first, last + SECOND), "day", zone)]
+def offsets(span: Span, zone: ZoneInfo) -> list[tuple[datetime, int]]:
+    """From when on a zone's clocks are how many seconds ahead of UTC, in an interval and at its end."""
+    at, last = (mark.replace(microsecond=0) for mark in span)
+    found = [(at, _ahead(at, zone))]
+    while at < last:
+        later = min(at + DAY, last)
+        if _ahead(later, zone) != found[-1][1]:
+            while later - at > SECOND:
+                middle = at + (later - at) // SECOND // 2 * SECOND
+                at, later = (middle, later) if _ahead(middle, zone) == found[-1][1] else (at, middle)
+            found.append((later, _ahead(later, zone)))
+        at = later
+    return found
+
+
+def _ahead(at: datetime, zone: ZoneInfo) -> int:
+    local = at.astimezone(zone)
+    return (local.replace(tzinfo=UTC) - at) // SECOND
 
 
 def _first_of(day: date, bucket: str) -> date:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import partial
 from itertools import compress
 from operator import add, itemgetter
 from typing import Any, NamedTuple
 
-from django.db.models import BooleanField, Count, ExpressionWrapper, F, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BooleanField, Count, ExpressionWrapper, F, Min, OuterRef, Q, QuerySet, Subquery
 
 from releasemgmt.catalog.models import Product
-from releasemgmt.kpis.definitions import Span, days_between, spread
+from releasemgmt.kpis.definitions import Span, spread
 from releasemgmt.kpis.queries.figure import RATE, Figure, Row, durations, ratio, tally
-from releasemgmt.kpis.queries.gathered import SECOND, Columns, Gathered, Number, Second, gathered, instant, number
+from releasemgmt.kpis.queries.gathered import (
+    SECOND,
+    Columns,
+    Gathered,
+    Number,
+    begin_of_day,
+    day_of,
+    gathered,
+    instant,
+    number,
+)
 from releasemgmt.kpis.queries.scope import Scope
 from releasemgmt.releases.commands.containment import WholeSeconds
 from releasemgmt.releases.models import Commit, FormerOwner, Release
@@ -105,27 +112,20 @@ def days_written(scope: Scope) -> Days:
 
 
 def _days(scope: Scope, column: str, *facts: Any) -> Days:
-    asked = {f"fact_{n}": Gathered(fact) for n, fact in enumerate((Second(column), *facts))}
-    found: list[Any] = list(made(scope, column).order_by().values_list("product").annotate(**asked))
-    if not found:
-        return Days([], [], [], [], [])
-    first, last = min(min(seconds) for _pk, seconds, *_ in found), max(max(seconds) for _pk, seconds, *_ in found)
-    begins = days_between(_at(first), _at(last), scope.zone)
-    place_of = partial(bisect_right, [int(begin.timestamp()) for begin in begins])
+    gathered_facts = {f"fact_{n}": Gathered(fact) for n, fact in enumerate(facts)}
+    rows: Any = made(scope, column).order_by().values_list("product")
+    day = day_of(column, scope.observed, scope.zone)
     commits, without_item, products, people = (Counter[int]() for _ in range(4))
-    for _product, seconds, *more in found:
-        places = list(map(place_of, seconds))
-        commits.update(places)
-        products.update(set(places))
+    for _product, on_days, *more in rows.annotate(day=Gathered(day), **gathered_facts):
+        commits.update(on_days)
+        products.update(set(on_days))
         if more:
             authors, has_none = more
-            people.update(map(itemgetter(0), set(zip(places, authors, strict=True))))
-            without_item.update(compress(places, has_none))
+            people.update(map(itemgetter(0), set(zip(on_days, authors, strict=True))))
+            without_item.update(compress(on_days, has_none))
     begin = number(scope.span.begin)
-    facts_of = ((max(number(day), begin), n) for n, day in enumerate(begins, 1) if commits[n])
-    at, present = zip(*facts_of, strict=True)
-    counts = ([count[n] for n in present] for count in (commits, without_item, products, people))
-    return Days(list(at), *counts)
+    at = [max(begin_of_day(day, scope.zone), begin) for day in sorted(commits)]
+    return Days(at, *([count[day] for day in sorted(commits)] for count in (commits, without_item, products, people)))
 
 
 def commits_per_active_day(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
@@ -139,10 +139,6 @@ def commits_per_active_day(scope: Scope, spans: Sequence[Span]) -> Iterator[Figu
             "by_author_date": sum(by_author.commits) / written if written else None,
         }
         yield Figure(commits / active if active else None, commits, RATE, more=more)
-
-
-def _at(second: int) -> datetime:
-    return instant(second * SECOND)
 
 
 def commit_rows(scope: Scope) -> Iterator[Row]:
@@ -172,7 +168,7 @@ def _arrivals(scope: Scope) -> Arrivals:
         "merges": Count("pk", filter=Q(is_merge=True)),
         "bots": Count("pk", filter=Q(is_bot=True, is_merge=False)),
         "first": Count("pk", filter=COUNTED & Q(in_baseline=True)),
-        "took": WholeSeconds(Max(F("released_at") - F("authored_at"), filter=COUNTED)),
+        "took": WholeSeconds(F("released_at") - Min("authored_at", filter=COUNTED)),
     }
     owned_then = gathered(rows.annotate(**counts), Number("released_at"), "first_release", *counts)
     took = WholeSeconds(F("released_at") - F("commit__authored_at"))

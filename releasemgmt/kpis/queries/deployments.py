@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from itertools import pairwise
 from operator import and_, gt, or_
 from typing import Any
@@ -16,9 +14,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from deployments.models import Deployment
 from releasemgmt.catalog.models import Tier
-from releasemgmt.kpis.definitions import Span, days, days_between, spread
+from releasemgmt.kpis.definitions import Span, days, spread
 from releasemgmt.kpis.queries.figure import RATE, Figure, Row, ratio
-from releasemgmt.kpis.queries.gathered import SECOND, Columns, Number, gathered, instant, number
+from releasemgmt.kpis.queries.gathered import SECOND, Columns, Number, day_of, gathered, instant
 from releasemgmt.kpis.queries.scope import Scope
 from releasemgmt.releases.models import Release
 
@@ -30,6 +28,7 @@ SUCCEEDED = str(Deployment.Status.SUCCEEDED)
 class Deployed(Columns):
     """Deployments to production that are over; a release of before the service counts as one that succeeded."""
 
+    day: list[int]
     kind: list[str]
     pk: list[int]
     product: list[int]
@@ -56,10 +55,12 @@ def deployed(scope: Scope) -> Deployed:
 
 def _deployed(scope: Scope) -> Deployed:
     rows = production(scope).filter(finished_at__gte=scope.span.begin, finished_at__lt=scope.span.end)
-    columns = (Number("finished_at"), "pk", "product_id", "status", "kind", "remediates_id")
-    at, pk, product, status, kind, repairs = gathered(rows, *columns)
+    day = day_of("finished_at", scope.span, scope.zone)
+    columns = (Number("finished_at"), day, "pk", "product_id", "status", "kind", "remediates_id")
+    at, on_day, pk, product, status, kind, repairs = gathered(rows, *columns)
     succeeded, goes_back = [each == SUCCEEDED for each in status], [each == ROLLBACK for each in kind]
-    reported = (at, ["deployment"] * len(at), pk, product, succeeded, goes_back, list(map(bool, repairs)))
+    kinds, is_rework = ["deployment"] * len(at), [repaired is not None for repaired in repairs]
+    reported: Sequence[list[Any]] = (at, on_day, kinds, pk, product, succeeded, goes_back, is_rework)
     return Deployed.in_order(one + more for one, more in zip(reported, _imported(scope), strict=True))
 
 
@@ -69,9 +70,10 @@ def _imported(scope: Scope) -> Sequence[list[Any]]:
     rows = scope.of(Release.objects.filter(imported=True, released_at__gte=span.begin, released_at__lt=span.end))
     rows = rows.filter(created_at__lte=scope.as_of) if scope.looks_back else rows
     known = Deployment.objects.filter(release=OuterRef("pk"), environment__tier=Tier.PRODUCTION)
-    at, pk, product = gathered(rows.filter(~Exists(known)), Number("released_at"), "pk", "product_id")
+    columns = (Number("released_at"), day_of("released_at", span, scope.zone), "pk", "product_id")
+    at, day, pk, product = gathered(rows.filter(~Exists(known)), *columns)
     n = len(at)
-    return at, ["release"] * n, pk, product, [True] * n, [False] * n, [False] * n
+    return at, day, ["release"] * n, pk, product, [True] * n, [False] * n, [False] * n
 
 
 def known_since(scope: Scope) -> datetime | None:
@@ -93,27 +95,20 @@ def _known_since(scope: Scope) -> datetime | None:
 
 
 def deployment_frequency(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    since, begins = known_since(scope), _days(scope)
+    since = known_since(scope)
     for span in spans:
         found = deployed(scope).within(span)
         changes = found.where(found.is_change)
         length = days(scope.seen(span), scope.zone)
         knows = since is not None and since < span.end and length > 0
-        places = map(partial(bisect_right, begins), changes.at)
         more = {
-            "release_days": len(set(zip(changes.product, places, strict=True))),
+            "release_days": len(set(zip(changes.product, changes.day, strict=True))),
             "median_interval": spread(_gaps(changes)).median,
             "rollbacks": sum(map(and_, found.succeeded, found.goes_back)),
         }
         failed = len(found) - sum(found.succeeded)
         left_out = {FAILED: failed} if failed else {}
         yield Figure(len(changes) / length if knows else None, len(changes), RATE, left_out, more=more)
-
-
-def _days(scope: Scope) -> list[int]:
-    """When the days of the zone begin on which something was deployed, and those between them."""
-    at = deployed(scope).at
-    return [number(day) for day in days_between(instant(at[0]), instant(at[-1]), scope.zone)] if at else []
 
 
 def _gaps(changes: Deployed) -> Iterator[int]:
@@ -126,7 +121,7 @@ def _gaps(changes: Deployed) -> Iterator[int]:
 
 
 def frequency_rows(scope: Scope) -> Iterator[Row]:
-    for at, kind, pk, _product, succeeded, goes_back, _is_rework in deployed(scope):
+    for at, _day, kind, pk, _product, succeeded, goes_back, _is_rework in deployed(scope):
         yield Row(instant(at), kind, pk, None, FAILED if not succeeded else ROLLBACK if goes_back else "")
 
 
@@ -138,6 +133,6 @@ def deployment_rework_rate(scope: Scope, spans: Sequence[Span]) -> Iterator[Figu
 
 
 def rework_rows(scope: Scope) -> Iterator[Row]:
-    for at, kind, pk, _product, succeeded, goes_back, is_rework in deployed(scope):
+    for at, _day, kind, pk, _product, succeeded, goes_back, is_rework in deployed(scope):
         if succeeded:
             yield Row(instant(at), kind, pk, float(is_rework or goes_back))

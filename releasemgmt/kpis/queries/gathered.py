@@ -5,19 +5,32 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import compress
 from json import dumps
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
-from django.db.models import Aggregate, BigIntegerField, BooleanField, F, Func, IntegerField, JSONField, QuerySet
+from django.db.models import (
+    Aggregate,
+    BigIntegerField,
+    BooleanField,
+    Case,
+    F,
+    Func,
+    IntegerField,
+    JSONField,
+    QuerySet,
+    When,
+)
 
-from releasemgmt.kpis.definitions import Span
+from releasemgmt.kpis.definitions import Span, begin_of, offsets
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 #: So many microseconds.
 SECOND = 1_000_000
+SECONDS_A_DAY = 86_400
 SINCE_1970 = "django_timestamp_diff(%(expressions)s, '1970-01-01 00:00:00')"
 
 
@@ -147,6 +160,21 @@ class OneOf(Func):
         one_of = "%(expressions)s IN (SELECT value FROM JSON_EACH(%%s))"
         sql, params = self.as_sql(compiler, connection, template=one_of, **context)
         return sql, [*params, dumps(self.keys)]
+
+
+def day_of(column: str, span: Span, zone: ZoneInfo) -> Any:
+    """On which local day an instant of an interval is: the number of days since 1970."""
+    (_begin, ahead), *changes = offsets(span, zone)
+    whens = []
+    for at, later in changes:
+        whens.append(When(**{f"{column}__lt": at}, then=ahead))
+        ahead = later
+    return (Second(column) + Case(*whens, default=ahead, output_field=IntegerField())) / SECONDS_A_DAY
+
+
+def begin_of_day(day: int, zone: ZoneInfo) -> int:
+    """When such a day begins."""
+    return number(begin_of(date.fromordinal(EPOCH.toordinal() + day), zone))
 
 
 def number(at: datetime) -> int:

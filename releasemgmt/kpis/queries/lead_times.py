@@ -6,61 +6,57 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain
-from math import ceil, floor
-from typing import Any, NamedTuple
+from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import Min, Q
 
 from releasemgmt.kpis.definitions import Span, seconds_between
 from releasemgmt.kpis.queries.commits import BASELINE, SKEW, arrivals, formerly, known, owned
 from releasemgmt.kpis.queries.figure import OPEN, Figure, Open, Row, durations
-from releasemgmt.kpis.queries.gathered import Gathered, Number, Place, Second, instant
+from releasemgmt.kpis.queries.gathered import Gathered, Number, Place, instant
 from releasemgmt.kpis.queries.scope import Scope
 from releasemgmt.releases.models import FormerOwner
-
-
-class Part(NamedTuple):
-    """What reached production between two instants: how long each commit took, and when each was made, in order."""
-
-    took: list[int]
-    begun: list[int]
 
 
 class Delivered:
     """Commits that reached production, parted at the instants between which figures are asked for."""
 
     def __init__(self, scope: Scope, spans: Sequence[Span]) -> None:
-        self.scope = scope
         self.marks = sorted({mark for span in spans for mark in (*span, *scope.seen(span))})
-        self.parts = [Part([], []) for _ in range(len(self.marks) + 1)]
-        for place, took, begun in _delivered(scope, self.marks):
-            self.parts[place].took.extend(took)
-            self.parts[place].begun.extend(begun)
-        for values in chain.from_iterable(self.parts):
-            values.sort()
-        self.left = [floor(at.timestamp()) for at, _pk in waiting(scope)]
+        #: How long they took that came before the first instant, between it and the second, and so on.
+        self.took: list[list[int]] = [[] for _ in range(len(self.marks) + 1)]
+        #: How many waited at each instant, and since when the oldest.
+        self.waited = [0] * len(self.marks)
+        self.oldest = [scope.now] * len(self.marks)
+        for made, reached, took, oldest in _delivered(scope, self.marks):
+            self.took[reached].extend(took)
+            for n in range(made, reached):
+                self.waited[n] += len(took)
+                self.oldest[n] = min(self.oldest[n], oldest)
+        for part in self.took:
+            part.sort()
+        self.left = [at for at, _pk in waiting(scope)]
 
     def within(self, span: Span) -> list[int]:
         """The seconds that it took those of an interval, in order."""
         first, last = (bisect_right(self.marks, mark) for mark in span)
-        return sorted(chain.from_iterable(part.took for part in self.parts[first:last]))
+        return sorted(chain.from_iterable(self.took[first:last]))
 
     def waiting(self, at: datetime) -> Open:
         """How many waited then, and for how long the oldest had."""
-        later = [self.left, *(part.begun for part in self.parts[bisect_right(self.marks, at) :])]
-        count = sum(bisect_left(begun, ceil(at.timestamp())) for begun in later)
-        oldest = floor(at.timestamp()) - min(begun[0] for begun in later if begun) if count else None
-        return Open(count, oldest)
+        n, left = bisect_left(self.marks, at), bisect_left(self.left, at)
+        count = self.waited[n] + left
+        oldest = min([self.oldest[n], *self.left[:left][:1]])
+        return Open(count, seconds_between(oldest, at) if count else None)
 
 
-def _delivered(scope: Scope, marks: Sequence[datetime]) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
-    """Between which of these instants commits reached production, how long each took, and when each was made."""
-    begun = Second("released_at") - F("lead_seconds")
-    rows: Any = owned(scope).timed().order_by().values_list(Place("released_at", marks))
-    yield from rows.annotate(took=Gathered("lead_seconds"), begun=Gathered(begun))
+def _delivered(scope: Scope, marks: Sequence[datetime]) -> Iterator[tuple[int, int, list[int], datetime]]:
+    """After how many of these instants commits were made and reached production, how long it took, the oldest."""
+    rows: Any = owned(scope).timed().order_by().values_list(Place("committed_at", marks), Place("released_at", marks))
+    yield from rows.annotate(took=Gathered("lead_seconds"), oldest=Min("committed_at"))
     former: Any = formerly(scope).filter(in_baseline=False)
-    for at, since, took in former.values_list("released_at", begun, "lead_seconds"):
-        yield bisect_right(marks, at), [took], [since]
+    for made, reached, took in former.values_list("commit__committed_at", "released_at", "lead_seconds"):
+        yield bisect_right(marks, made), bisect_right(marks, reached), [took], made
 
 
 def waiting(scope: Scope) -> list[tuple[datetime, int]]:

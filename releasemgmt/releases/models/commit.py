@@ -70,7 +70,11 @@ class Commit(models.Model):
             models.Index(fields=["product", "first_release"], name="commit_unreleased"),
             models.Index(fields=["first_release", "authored_at"], name="commit_of_a_release"),
             models.Index(fields=["product", "released_at"], name="commit_reached"),
-            models.Index(fields=["product", "released_at", "lead_seconds"], condition=TIMED, name="commit_lead_then"),
+            models.Index(
+                fields=["product", "released_at", "committed_at", "lead_seconds"],
+                condition=TIMED,
+                name="commit_delivered",
+            ),
             models.Index(fields=["product", "committed_at"], condition=COUNTED, name="commit_made"),
             models.Index(fields=["product", "authored_at"], condition=COUNTED, name="commit_written"),
         ]

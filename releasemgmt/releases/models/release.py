@@ -154,6 +154,9 @@ class Release(StatefulModel):
             models.Index(fields=["state", "-created_at", "-id"], name="release_list_by_state"),
             models.Index(fields=["product", "-created_at", "-id"], name="release_list_by_product"),
             models.Index(fields=["model", "state"], name="release_by_model"),
+            models.Index(
+                fields=["product", "released_at"], condition=Q(released_at__isnull=False), name="release_reached"
+            ),
         ]
 
     @property
