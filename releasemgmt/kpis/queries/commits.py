@@ -142,8 +142,8 @@ def commits_per_active_day(scope: Scope, spans: Sequence[Span]) -> Iterator[Figu
 
 
 def commit_rows(scope: Scope) -> Iterator[Row]:
-    rows: Any = made(scope).values_list("committed_at", "pk")
-    return (Row(at, "commit", pk) for at, pk in rows)
+    facts = zip(*gathered(made(scope), Number("committed_at"), "pk"), strict=True)
+    return (Row(instant(at), "commit", pk) for at, pk in facts)
 
 
 def commits_without_work_item(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
@@ -153,8 +153,8 @@ def commits_without_work_item(scope: Scope, spans: Sequence[Span]) -> Iterator[F
 
 
 def rows_without_work_item(scope: Scope) -> Iterator[Row]:
-    rows: Any = made(scope).values_list("committed_at", "pk", "work_items")
-    return (Row(at, "commit", pk, float(not items)) for at, pk, items in rows)
+    facts = zip(*gathered(made(scope), Number("committed_at"), "pk", HAS_NONE), strict=True)
+    return (Row(instant(at), "commit", pk, float(has_none)) for at, pk, has_none in facts)
 
 
 def arrivals(scope: Scope) -> Arrivals:

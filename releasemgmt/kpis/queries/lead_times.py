@@ -13,7 +13,7 @@ from django.db.models import Min, Q
 from releasemgmt.kpis.definitions import Span, seconds_between
 from releasemgmt.kpis.queries.commits import BASELINE, SKEW, arrivals, formerly, known, owned
 from releasemgmt.kpis.queries.figure import OPEN, Figure, Open, Row, durations
-from releasemgmt.kpis.queries.gathered import Gathered, Number, Place, instant
+from releasemgmt.kpis.queries.gathered import Gathered, Number, Place, gathered, instant
 from releasemgmt.kpis.queries.scope import Scope
 from releasemgmt.releases.models import FormerOwner
 
@@ -92,10 +92,9 @@ def change_lead_time(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
 
 
 def lead_time_rows(scope: Scope) -> Iterator[Row]:
-    facts = ("released_at", "lead_seconds", "in_baseline")
-    rows: Any = owned(scope).counted().values_list("pk", *facts)
-    former: Any = formerly(scope).values_list("commit", *facts)
-    for pk, at, seconds, in_baseline in chain(rows, former):
-        yield Row(at, "commit", pk, max(0, seconds), BASELINE if in_baseline else "")
+    facts = (Number("released_at"), "lead_seconds", "in_baseline")
+    known: Any = (gathered(owned(scope).counted(), "pk", *facts), gathered(formerly(scope), "commit", *facts))
+    for pk, at, seconds, in_baseline in chain.from_iterable(zip(*columns, strict=True) for columns in known):
+        yield Row(instant(at), "commit", pk, max(0, seconds), BASELINE if in_baseline else "")
     for at, pk in waiting(scope):
         yield Row(at, "commit", pk, seconds_between(at, scope.observed.end), OPEN)
