@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from statistics import median
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -144,7 +145,8 @@ def buckets(span: Span, bucket: str, zone: ZoneInfo) -> Iterator[Span]:
         begin = end
 
 
-def offsets(span: Span, zone: ZoneInfo) -> list[tuple[datetime, int]]:
+@lru_cache(maxsize=32)
+def offsets(span: Span, zone: ZoneInfo) -> Sequence[tuple[datetime, int]]:
     """From when on a zone's clocks are how many seconds ahead of UTC, in an interval and at its end."""
     at, last = (mark.replace(microsecond=0) for mark in span)
     found = [(at, _ahead(at, zone))]
