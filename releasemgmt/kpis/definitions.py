@@ -20,6 +20,8 @@ BUCKETS = ("day", "week", "month")
 OBSERVATION = timedelta(hours=24)
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
+#: No zone has changed its clocks twice in so short a time since 1970; the shortest was a week, Noronha's in 2000.
+STEADY = timedelta(days=5)
 
 
 class Span(NamedTuple):
@@ -151,7 +153,7 @@ def offsets(span: Span, zone: ZoneInfo) -> Sequence[tuple[datetime, int]]:
     at, last = (mark.replace(microsecond=0) for mark in span)
     found = [(at, _ahead(at, zone))]
     while at < last:
-        later = min(at + DAY, last)
+        later = min(at + STEADY, last)
         if _ahead(later, zone) != found[-1][1]:
             while later - at > SECOND:
                 middle = at + (later - at) // SECOND // 2 * SECOND

@@ -57,6 +57,13 @@ def test_clocks_are_known_to_the_second(name: str) -> None:
         assert timedelta(seconds=ahead[bisect_right(marks, at) - 1]) == expected, at
 
 
+def test_summer_time_that_lasts_a_week_is_seen() -> None:
+    autumn = Span(datetime(2000, 9, 1, tzinfo=UTC), datetime(2000, 12, 1, tzinfo=UTC))
+    (_at, usual), (begin, summer), (end, again) = offsets(autumn, ZoneInfo("America/Noronha"))
+    assert (usual, summer, again) == (-7200, -3600, -7200)
+    assert end - begin == timedelta(days=7, hours=-1)
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", ZONES)
 def test_days_are_those_of_the_zone(shop: Shop, name: str) -> None:

@@ -55,7 +55,7 @@ def deployed(scope: Scope) -> Deployed:
 
 def _deployed(scope: Scope) -> Deployed:
     rows = production(scope).filter(finished_at__gte=scope.span.begin, finished_at__lt=scope.span.end)
-    day = day_of("finished_at", scope.span, scope.zone)
+    day = day_of("finished_at", scope.observed, scope.zone)
     columns = (Number("finished_at"), day, "pk", "product_id", "status", "kind", "remediates_id")
     at, on_day, pk, product, status, kind, repairs = gathered(rows, *columns)
     succeeded, goes_back = [each == SUCCEEDED for each in status], [each == ROLLBACK for each in kind]

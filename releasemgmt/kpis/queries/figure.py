@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -53,7 +53,7 @@ class Figure:
             "value": self.value,
             "n": self.n,
             "excluded": dict(self.excluded),
-            "open": asdict(self.open) if self.open else None,
+            "open": dict(vars(self.open)) if self.open else None,
             "estimator": self.estimator,
             "time_zone": scope.zone.key,
             "from": span.begin,
