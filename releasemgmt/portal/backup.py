@@ -87,6 +87,8 @@ def restore(path: Path, *, now: datetime) -> Summary:
     An event on the system's stream says what was restored. The line is stopped for every product, so that nothing runs
     twice.
     """
+    if not _migrations():
+        raise Unusable("This database has no tables yet: run migrate, then restore again.")
     if Event.objects.exists():
         raise Unusable("This database is in use. Create a new one, run migrate there, and restore into that.")
     _check_whole(path)

@@ -192,6 +192,14 @@ def test_a_database_in_use_is_not_restored_into(file: Path, now: datetime) -> No
     assert Event.objects.count() == events
 
 
+def test_a_database_without_tables_is_not_restored_into(elsewhere: dict[str, str], file: Path) -> None:
+    Path(elsewhere["RELEASEMGMT_VAR"], "releasemgmt.sqlite3").unlink()
+    run = [sys.executable, "manage.py", "restore", str(file)]
+    done = subprocess.run(run, cwd=ROOT, env=elsewhere, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "CommandError: This database has no tables yet: run migrate, then restore again.\n"
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
 
