@@ -42,7 +42,7 @@ F = TypeVar("F", bound=Fact)
 
 
 class Timeline(Generic[F]):
-    """Facts in the order of time."""
+    """Few facts in the order of time, each an object; many are `Columns`."""
 
     def __init__(self, facts: Iterable[F]) -> None:
         self.facts: Sequence[F] = sorted(facts, key=attrgetter("at"))
