@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from django.db.models import Count, F, OuterRef, QuerySet, Subquery, TextField
-from django.db.models.functions import Coalesce, JSONObject
+from django.db.models.functions import Coalesce, JSONArray
 
 from deployments.models import DeployedBuild, Deployment, Observation, UnregisteredDigest
 from releasemgmt.accounts import roles
@@ -75,15 +75,15 @@ class Place(NamedTuple):
         return _since(self.strange, deployed_at, self.seen.last_seen_at if self.seen else None)
 
 
-#: What is read of a deployed build, and of an observation; what a rollback brought back belongs to an earlier release.
-RUNNING = {
-    "digest": F("build__digest"),
-    "deployment_id": F("deployment"),
-    "succeeded_at": F("succeeded_at"),
-    "release_id": Coalesce("back_to", "deployment__release"),
-    "version": Coalesce("back_to__version", "deployment__release__version"),
-}
-SEEN = {name: F(name) for name in ("digest", "expected", "first_seen_at", "last_seen_at")}
+#: What `Running` and `Seen` are made of; what a rollback brought back belongs to an earlier release.
+RUNNING = (
+    "build__digest",
+    "deployment",
+    "succeeded_at",
+    Coalesce("back_to", "deployment__release"),
+    Coalesce("back_to__version", "deployment__release__version"),
+)
+SEEN = ("digest", "expected", "first_seen_at", "last_seen_at")
 
 
 def running_in(environment: Environment, product: Product, *, at: datetime | None = None) -> QuerySet[DeployedBuild]:
@@ -102,8 +102,8 @@ def what_is_where(at: datetime | None = None, *, user: User | None = None) -> li
     uses = Product.environments.through.objects.filter(product__in=products, product__components__isnull=False)
     component, environment = OuterRef("product__components"), OuterRef("environment")
     last = {
-        "running": _said(_latest(component, environment, at), **RUNNING),
-        "seen": _said(_last_seen(component, environment, at), **SEEN),
+        "running": _said(_latest(component, environment, at), *RUNNING),
+        "seen": _said(_last_seen(component, environment, at), *SEEN),
         "strange": _key(_last_unregistered(OuterRef("product"), environment, at)),
     }
     rows: Iterable[Any] = uses.values("environment", component=F("product__components"), **last)
@@ -116,8 +116,8 @@ def what_is_where(at: datetime | None = None, *, user: User | None = None) -> li
         Place(
             component=components[row["component"]],
             environment=environments[row["environment"]],
-            running=Running(**_with(running, "succeeded_at")) if running else None,
-            seen=Seen(**_with(seen, "first_seen_at", "last_seen_at")) if seen else None,
+            running=_running(*running) if running else None,
+            seen=_seen(*seen) if seen else None,
             strange=strange.get(row["strange"], ()),
         )
         for row, (running, seen) in zip(known, said, strict=True)
@@ -220,9 +220,9 @@ def _key(rows: QuerySet[Any]) -> Subquery:
     return Subquery(rows.values("pk")[:1])
 
 
-def _said(rows: QuerySet[Any], **facts: Any) -> Subquery:
+def _said(rows: QuerySet[Any], *facts: Any) -> Subquery:
     """What the first of these rows says, in one column, as JSON that is still to be decoded."""
-    return Subquery(rows.values(said=JSONObject(**facts))[:1], output_field=TextField())
+    return Subquery(rows.values(said=JSONArray(*facts))[:1], output_field=TextField())
 
 
 def _decoded(rows: Iterable[Any], name: str) -> list[Any]:
@@ -231,12 +231,18 @@ def _decoded(rows: Iterable[Any], name: str) -> list[Any]:
     return found
 
 
-def _with(said: dict[str, Any], *instants: str) -> dict[str, Any]:
-    """The same with these instants, which are text in JSON, and without a zone in SQLite's, where they are in UTC."""
-    for name in instants:
-        at = datetime.fromisoformat(said[name])
-        said[name] = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return said
+def _running(digest: str, deployment: int, succeeded_at: str, release: int | None, version: str | None) -> Running:
+    return Running(digest, deployment, _instant(succeeded_at), release, version)
+
+
+def _seen(digest: str, expected: str, first_seen_at: str, last_seen_at: str) -> Seen:
+    return Seen(digest, expected, _instant(first_seen_at), _instant(last_seen_at))
+
+
+def _instant(said: str) -> datetime:
+    """An instant, which is text in JSON, and without a zone in SQLite's, where it is in UTC."""
+    at = datetime.fromisoformat(said)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _keys(rows: Iterable[Any], name: str) -> list[int]:
