@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import chain
+from itertools import accumulate, chain
+from operator import itemgetter
 from typing import Any
 
 from django.db.models import Min, Q
@@ -25,14 +26,18 @@ class Delivered:
         self.marks = sorted({mark for span in spans for mark in (*span, *scope.seen(span))})
         #: How long they took that came before the first instant, between it and the second, and so on.
         self.took: list[list[int]] = [[] for _ in range(len(self.marks) + 1)]
-        #: How many waited at each instant, and since when the oldest.
-        self.waited = [0] * len(self.marks)
+        #: Since when the oldest waited at each instant, of those that came later.
         self.oldest = [scope.now] * len(self.marks)
-        for made, reached, took, oldest in _delivered(scope, self.marks):
+        more, known = [0] * (len(self.marks) + 1), 0
+        for made, reached, took, oldest in sorted(_delivered(scope, self.marks), key=itemgetter(3)):
             self.took[reached].extend(took)
-            for n in range(made, reached):
-                self.waited[n] += len(took)
-                self.oldest[n] = min(self.oldest[n], oldest)
+            if made < reached:
+                more[made] += len(took)
+                more[reached] -= len(took)
+                self.oldest[max(made, known) : reached] = [oldest] * (reached - max(made, known))
+                known = max(known, reached)
+        #: How many waited at each instant.
+        self.waited = list(accumulate(more))
         for part in self.took:
             part.sort()
         self.left = [at for at, _pk in waiting(scope)]

@@ -23,10 +23,6 @@ class Migration(migrations.Migration):
             model_name="commit",
             name="commit_made_in_all",
         ),
-        migrations.RemoveIndex(
-            model_name="commit",
-            name="commit_lead_then",
-        ),
         migrations.AlterField(
             model_name="commit",
             name="product",
@@ -47,24 +43,6 @@ class Migration(migrations.Migration):
                 condition=models.Q(("is_bot", False), ("is_merge", False)),
                 fields=["product", "authored_at"],
                 name="commit_written",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="commit",
-            index=models.Index(
-                condition=models.Q(
-                    ("is_bot", False), ("is_merge", False), ("in_baseline", False), ("lead_seconds__isnull", False)
-                ),
-                fields=["product", "released_at", "committed_at", "lead_seconds"],
-                name="commit_delivered",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="release",
-            index=models.Index(
-                condition=models.Q(("released_at__isnull", False)),
-                fields=["product", "released_at"],
-                name="release_reached",
             ),
         ),
     ]
