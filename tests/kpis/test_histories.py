@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import time_machine
@@ -19,7 +19,7 @@ from releasemgmt.workflow.commands import fire
 from tests.conftest import NOW
 from tests.deployments.world import Shop
 from tests.kpis.test_incidents import down
-from tests.kpis.world import DAY, MINUTE, commits, figures, scope, ship
+from tests.kpis.world import DAY, MINUTE, by_bucket, commits, figures, scope, ship
 from tests.releases.history import START, commit, past
 
 HOUR = 60 * MINUTE
@@ -81,6 +81,22 @@ def test_what_a_release_brings_when_it_is_deployed_again_counts_from_its_first_t
         7: Brought(at=100 * SECOND, commits=3, merges=1, took=70),
         8: Brought(at=150 * SECOND, merges=1),
     }
+
+
+def test_who_waits_at_the_end_of_each_day_is_who_was_made_before_and_came_after(shop: Shop) -> None:
+    made = {n: START + timedelta(hours=1 + n * 17 % 400) for n in range(1, 41)}
+    reached = {n: 17 + n * 7 % 12 for n in range(1, 41) if n % 4}  # days; every fourth still waits
+    lonely = [commit(n, committed_at=at, authored_at=at) for n, at in made.items()]
+    send_commits(shop.product, commits=lonely, actor=shop.ci, now=NOW)
+    given: list[Any] = [past("0.1", 1, day=1), *(past(f"1.{n}", n, day=day) for n, day in reached.items() if n > 1)]
+    import_past(shop.product, releases=given, actor=system(), now=NOW)
+
+    for begin, found in by_bucket(shop.ci, "day", product=shop.product, **SPRING):
+        end = min(begin + DAY, SPRING["end"])
+        left = {n: START + reached[n] * DAY if n in reached else None for n in made if n > 1}
+        waiting = [made[n] for n, at in left.items() if made[n] < end and (at is None or at >= end)]
+        oldest = int((end - min(waiting)).total_seconds()) if waiting else None
+        assert found["change_lead_time"]["open"] == {"count": len(waiting), "oldest_seconds": oldest}, begin
 
 
 def test_a_defect_lives_until_its_fix_is_deployed(shop: Shop) -> None:
