@@ -86,8 +86,16 @@ def test_what_failed_and_was_taken_back_took_traffic(shop: Shop) -> None:
 def test_young_deployments_are_maturing(shop: Shop) -> None:
     ship(shop, "1", at=NOW - 25 * HOUR)
     ship(shop, "2", at=NOW - 23 * HOUR)
+    ship(shop, "3", at=NOW - 22 * HOUR)
     found = figures(shop.ci, product=shop.product, now=NOW)["change_fail_rate"]
-    assert (found["value"], found["n"], found["maturing"]) == (0, 2, 1)
+    assert (found["value"], found["n"], found["maturing"]) == (0, 3, 2)
+
+
+def test_of_the_first_day_counts_what_came_after_it_was_asked_from(shop: Shop) -> None:
+    noon = NOW.replace(hour=12, minute=0)
+    commits(shop, [(n, noon + n * HOUR) for n in (-1, 1, 2)])
+    found = figures(shop.ci, product=shop.product, begin=noon, end=noon + DAY)["commits_per_active_day"]
+    assert (found["value"], found["n"], found["active_days"]) == (2, 2, 1)
 
 
 def test_commits_wait_and_are_delivered(shop: Shop) -> None:

@@ -85,7 +85,8 @@ def test_what_a_release_brings_when_it_is_deployed_again_counts_from_its_first_t
 
 def test_who_waits_at_the_end_of_each_day_is_who_was_made_before_and_came_after(shop: Shop) -> None:
     made = {n: START + timedelta(hours=1 + n * 17 % 400) for n in range(1, 41)}
-    reached = {n: 17 + n * 7 % 12 for n in range(1, 41) if n % 4}  # days; every fourth still waits
+    late = {n for n, at in made.items() if at > START + 14 * DAY}  # these still wait
+    reached = {n: 10 + n * 7 % 23 for n in made.keys() - late if made[n] < START + (10 + n * 7 % 23) * DAY}
     lonely = [commit(n, committed_at=at, authored_at=at) for n, at in made.items()]
     send_commits(shop.product, commits=lonely, actor=shop.ci, now=NOW)
     given: list[Any] = [past("0.1", 1, day=1), *(past(f"1.{n}", n, day=day) for n, day in reached.items() if n > 1)]

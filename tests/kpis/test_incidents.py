@@ -57,6 +57,21 @@ def test_a_downtime_counts_where_it_starts_and_lasts_where_it_lasts(shop: Shop) 
     assert asked(shop)["downtimes"]["degraded"]["count"] == 0  # it was down at the same time
 
 
+def test_what_ends_with_a_day_is_open_at_its_end(shop: Shop) -> None:
+    midnight = NOW.replace(hour=0) + DAY
+    down(shop, midnight - HOUR, midnight)
+    days = dict(by_bucket(shop.ci, "day", product=shop.product))
+    found = [days[begin]["time_to_restore"] for begin in (midnight - DAY, midnight)]
+    assert [(each["n"], each["open"]["count"]) for each in found] == [(0, 1), (1, 0)]
+
+
+def test_rows_of_downtimes_say_what_was_none(shop: Shop) -> None:
+    for kind in ("down", "degraded"):
+        down(shop, TEN, TEN + HOUR, kind=kind)
+    rows = queries.rows(scope(shop.ci, product=shop.product), "downtimes")
+    assert sorted(row.left_out for row in rows) == ["", "degraded"]
+
+
 def test_closed_and_open_incidents(shop: Shop) -> None:  # fixture 6
     for hours in (1, 2, 3):
         down(shop, TEN, TEN + hours * HOUR)
