@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -108,11 +108,14 @@ def what_is_where(at: datetime | None = None, *, user: User | None = None) -> li
     }
     rows: Iterable[Any] = uses.values("environment", component=F("product__components"), **last)
     known = [row for row in rows if row["running"] or row["seen"] or row["strange"]]
-    said = zip(_decoded(known, "running"), _decoded(known, "seen"), strict=True)
     components = Component.objects.prefetch_related("product").in_bulk({row["component"] for row in known})
     environments = Environment.objects.in_bulk({row["environment"] for row in known})
     strange = _unregistered(_keys(known, "strange"))
-    places = [
+    ranks = _ranks(environments, lambda each: (each.rank, each.key))
+    turns = _ranks(components, lambda each: (each.product.key, each.key))
+    known.sort(key=lambda row: (ranks[row["environment"]], turns[row["component"]]))
+    said = zip(_decoded(known, "running"), _decoded(known, "seen"), strict=True)
+    return [
         Place(
             component=components[row["component"]],
             environment=environments[row["environment"]],
@@ -122,7 +125,6 @@ def what_is_where(at: datetime | None = None, *, user: User | None = None) -> li
         )
         for row, (running, seen) in zip(known, said, strict=True)
     ]
-    return sorted(places, key=_in_order)
 
 
 def _unregistered(keys: Collection[int]) -> dict[int, list[UnregisteredDigest]]:
@@ -185,8 +187,9 @@ def replaced_since(attempt: Deployment) -> list[DeployedBuild]:
     return [each for each in others if each.succeeded_at and each.succeeded_at > attempt.started_at]
 
 
-def _in_order(place: Place) -> tuple[int, str, str, str]:
-    return place.environment.rank, place.environment.key, place.product.key, place.component.key
+def _ranks(records: Mapping[int, Any], order: Callable[[Any], Any]) -> dict[int, int]:
+    """The place of each of these records, by its key, in an order."""
+    return {pk: n for n, pk in enumerate(sorted(records, key=lambda pk: order(records[pk])))}
 
 
 def _latest(
