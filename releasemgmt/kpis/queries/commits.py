@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from operator import add, itemgetter
 from typing import Any, NamedTuple
 
@@ -40,7 +39,6 @@ class Days(Columns):
     """What was committed on a day, to how many products, and how many people committed to each."""
 
     commits: list[int]
-    without_item: list[int]
     products: list[int]
     people: list[int]
 
@@ -103,29 +101,31 @@ def made(scope: Scope, column: str = "committed_at") -> CommitQuerySet:
 
 def days(scope: Scope) -> Days:
     """The days of the zone on which something was committed."""
-    return scope.once("days", lambda each: _days(each, "committed_at", F("author"), HAS_NONE))
+    return scope.once("days", lambda each: _days(each, made(each), "committed_at", F("author")))
 
 
 def days_written(scope: Scope) -> Days:
-    """The same by author dates, without what they don't count."""
-    return scope.once("days written", lambda each: _days(each, "authored_at"))
+    """The same by author dates, without people."""
+    return scope.once("days written", lambda each: _days(each, made(each, "authored_at"), "authored_at"))
 
 
-def _days(scope: Scope, column: str, *facts: Any) -> Days:
-    gathered_facts = {f"fact_{n}": Gathered(fact) for n, fact in enumerate(facts)}
-    rows: Any = made(scope, column).order_by().values_list("product")
+def days_without_item(scope: Scope) -> Days:
+    """Of the commits that name no work item, without people."""
+    return scope.once("days without item", lambda each: _days(each, made(each).without_item(), "committed_at"))
+
+
+def _days(scope: Scope, rows: CommitQuerySet, column: str, *author: F) -> Days:
+    commits, products, people = (Counter[int]() for _ in range(3))
     day = day_of(column, scope.observed, scope.zone)
-    commits, without_item, products, people = (Counter[int]() for _ in range(4))
-    for _product, on_days, *more in rows.annotate(day=Gathered(day), **gathered_facts):
+    facts = {f"fact_{n}": Gathered(fact) for n, fact in enumerate((day, *author))}
+    for _product, on_days, *authors in rows.order_by().values_list("product").annotate(**facts):
         commits.update(on_days)
         products.update(set(on_days))
-        if more:
-            authors, has_none = more
-            people.update(map(itemgetter(0), set(zip(on_days, authors, strict=True))))
-            without_item.update(compress(on_days, has_none))
+        if authors:
+            people.update(map(itemgetter(0), set(zip(on_days, *authors, strict=True))))
     begin = number(scope.span.begin)
     at = [max(begin_of_day(day, scope.zone), begin) for day in sorted(commits)]
-    return Days(at, *([count[day] for day in sorted(commits)] for count in (commits, without_item, products, people)))
+    return Days(at, *([count[day] for day in sorted(commits)] for count in (commits, products, people)))
 
 
 def commits_per_active_day(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
@@ -148,8 +148,8 @@ def commit_rows(scope: Scope) -> Iterator[Row]:
 
 def commits_without_work_item(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
     for span in spans:
-        found = days(scope).within(span)
-        yield ratio(sum(found.without_item), sum(found.commits))
+        found, named_none = days(scope).within(span), days_without_item(scope).within(span)
+        yield ratio(sum(named_none.commits), sum(found.commits))
 
 
 def rows_without_work_item(scope: Scope) -> Iterator[Row]:
@@ -162,12 +162,12 @@ def arrivals(scope: Scope) -> Arrivals:
 
 
 def _arrivals(scope: Scope) -> Arrivals:
-    rows = owned(scope).order_by().values("first_release", "released_at")
+    rows = owned(scope).order_by().values("product", "released_at", "first_release")  # as their index is in order
     counts = {
-        "commits": Count("pk", filter=COUNTED),
-        "merges": Count("pk", filter=Q(is_merge=True)),
-        "bots": Count("pk", filter=Q(is_bot=True, is_merge=False)),
-        "first": Count("pk", filter=COUNTED & Q(in_baseline=True)),
+        "commits": Count("released_at", filter=COUNTED),
+        "merges": Count("released_at", filter=Q(is_merge=True)),
+        "bots": Count("released_at", filter=Q(is_bot=True, is_merge=False)),
+        "first": Count("released_at", filter=COUNTED & Q(in_baseline=True)),
         "took": WholeSeconds(F("released_at") - Min("authored_at", filter=COUNTED)),
     }
     owned_then = gathered(rows.annotate(**counts), Number("released_at"), "first_release", *counts)
@@ -196,9 +196,9 @@ class Brought(NamedTuple):
 
 def by_release(found: Arrivals) -> dict[int, Brought]:
     """What each release brought in all."""
+    facts = zip(found.at, found.commits, found.merges, found.bots, found.took, strict=True)
     whole: dict[int, Brought] = {}
-    for at, release, commits, merges, bots, _first, took in found:
-        brought = Brought(at, commits, merges, bots, took)
+    for release, brought in zip(found.release, map(Brought._make, facts), strict=True):
         whole[release] = whole[release].and_later(brought) if release in whole else brought
     return whole
 

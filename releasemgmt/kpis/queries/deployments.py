@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from operator import and_, gt, or_
 from typing import Any
 
@@ -16,7 +14,7 @@ from deployments.models import Deployment
 from releasemgmt.catalog.models import Tier
 from releasemgmt.kpis.definitions import Span, days, spread
 from releasemgmt.kpis.queries.figure import RATE, Figure, Row, ratio
-from releasemgmt.kpis.queries.gathered import SECOND, Columns, Number, day_of, gathered, instant
+from releasemgmt.kpis.queries.gathered import SECOND, Columns, Number, day_of, gathered, instant, number
 from releasemgmt.kpis.queries.scope import Scope
 from releasemgmt.releases.models import Release
 
@@ -35,11 +33,6 @@ class Deployed(Columns):
     succeeded: list[bool]
     goes_back: list[bool]
     is_rework: list[bool]
-
-    @property
-    def is_change(self) -> list[bool]:
-        """Whether it brought something to production."""
-        return list(map(gt, self.succeeded, self.goes_back))
 
 
 def production(scope: Scope) -> QuerySet[Deployment]:
@@ -94,30 +87,42 @@ def _known_since(scope: Scope) -> datetime | None:
     return min(first, default=None)
 
 
+@dataclass
+class Changes(Columns):
+    """Deployments that brought something to production, and when the one before it did that, of the same product."""
+
+    day: list[int]
+    product: list[int]
+    before: list[int | None]
+
+
+def _changes(scope: Scope) -> Changes:
+    found = deployed(scope)
+    found = found.where(map(gt, found.succeeded, found.goes_back))
+    last: dict[int, int] = {}
+    before = []
+    for product, at in zip(found.product, found.at, strict=True):
+        before.append(last.get(product))
+        last[product] = at
+    return Changes(found.at, found.day, found.product, before)
+
+
 def deployment_frequency(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    since = known_since(scope)
+    since, changes = known_since(scope), _changes(scope)
     for span in spans:
-        found = deployed(scope).within(span)
-        changes = found.where(found.is_change)
+        found, brought = deployed(scope).within(span), changes.within(span)
         length = days(scope.seen(span), scope.zone)
         knows = since is not None and since < span.end and length > 0
+        begin = number(span.begin)
+        pairs = zip(brought.at, brought.before, strict=True)
         more = {
-            "release_days": len(set(zip(changes.product, changes.day, strict=True))),
-            "median_interval": spread(_gaps(changes)).median,
+            "release_days": len(set(zip(brought.product, brought.day, strict=True))),
+            "median_interval": spread((at - to) // SECOND for at, to in pairs if to is not None and to >= begin).median,
             "rollbacks": sum(map(and_, found.succeeded, found.goes_back)),
         }
         failed = len(found) - sum(found.succeeded)
         left_out = {FAILED: failed} if failed else {}
-        yield Figure(len(changes) / length if knows else None, len(changes), RATE, left_out, more=more)
-
-
-def _gaps(changes: Deployed) -> Iterator[int]:
-    """Seconds from one deployment of a product to its next."""
-    of_products = defaultdict[int, list[int]](list)
-    for product, at in zip(changes.product, changes.at, strict=True):
-        of_products[product].append(at)
-    for instants in of_products.values():
-        yield from ((later - at) // SECOND for at, later in pairwise(instants))
+        yield Figure(len(brought) / length if knows else None, len(brought), RATE, left_out, more=more)
 
 
 def frequency_rows(scope: Scope) -> Iterator[Row]:

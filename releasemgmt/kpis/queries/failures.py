@@ -66,8 +66,8 @@ def _repairs(scope: Scope) -> Iterator[Repair]:
         finished_at__lte=OuterRef("started_at"),
     )
     before = before.exclude(kind=ROLLBACK).order_by("-finished_at", "-pk")
-    named = Q(remediates__finished_at__gte=scope.span.begin)
-    rows = production(scope).filter(named | Q(remediates=None, kind=ROLLBACK), finished_at__gte=scope.span.begin)
+    rows = production(scope).filter(Q(kind=ROLLBACK) | Q(remediates__isnull=False), finished_at__gte=scope.span.begin)
+    rows = rows.filter(Q(remediates=None) | Q(remediates__finished_at__gte=scope.span.begin))
     columns = ("remediates_id", "previous", Number("finished_at"), "status", "kind")
     links: Any = rows.annotate(previous=Subquery(before.values("pk")[:1])).values_list(*columns)
     for remediates, previous, at, status, kind in links:

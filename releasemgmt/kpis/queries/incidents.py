@@ -65,6 +65,10 @@ def _troubles(scope: Scope) -> Troubles:
 
 def unplanned(scope: Scope) -> Troubles:
     """Those of them in which something was down that nobody had announced."""
+    return scope.once("unplanned", _unplanned)
+
+
+def _unplanned(scope: Scope) -> Troubles:
     found = troubles(scope)
     return found.where(kind == DOWN and not planned for kind, planned in zip(found.kind, found.planned, strict=True))
 

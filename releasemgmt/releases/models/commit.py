@@ -12,6 +12,8 @@ from releasemgmt.releases.models.build import SHA
 COUNTED = Q(is_merge=False, is_bot=False)
 #: What figures of lead time count: a first release brings the work of years.
 TIMED = COUNTED & Q(in_baseline=False, lead_seconds__isnull=False)
+#: What the figure of discipline counts.
+WITHOUT_ITEM = COUNTED & Q(work_items=[])
 RELEASED = Q(
     first_release__isnull=False, released_at__isnull=False, lead_seconds__isnull=False, owned_since__isnull=False
 )
@@ -28,6 +30,10 @@ class CommitQuerySet(models.QuerySet["Commit"]):
     def timed(self) -> CommitQuerySet:
         """Those whose lead time counts: counted, released, and not by the product's first release."""
         return self.filter(TIMED)
+
+    def without_item(self) -> CommitQuerySet:
+        """Counted ones that name no work item."""
+        return self.filter(WITHOUT_ITEM)
 
 
 class Commit(models.Model):
@@ -69,13 +75,25 @@ class Commit(models.Model):
         indexes = [
             models.Index(fields=["product", "first_release"], name="commit_unreleased"),
             models.Index(fields=["first_release", "authored_at"], name="commit_of_a_release"),
-            models.Index(fields=["product", "released_at"], name="commit_reached"),
+            models.Index(
+                fields=[
+                    "product",
+                    "released_at",
+                    "first_release",
+                    "authored_at",
+                    "is_merge",
+                    "is_bot",
+                    "in_baseline",
+                ],
+                name="commit_reached",
+            ),
             models.Index(
                 fields=["product", "released_at", "committed_at", "lead_seconds"],
                 condition=TIMED,
                 name="commit_delivered",
             ),
-            models.Index(fields=["product", "committed_at"], condition=COUNTED, name="commit_made"),
+            models.Index(fields=["product", "committed_at", "author"], condition=COUNTED, name="commit_made"),
+            models.Index(fields=["product", "committed_at"], condition=WITHOUT_ITEM, name="commit_without_item"),
             models.Index(fields=["product", "authored_at"], condition=COUNTED, name="commit_written"),
         ]
 
