@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from deployments.commands import report_incident
+from deployments.commands import report_incident, withdraw_incident
 from deployments.models import Incident
 from tests.conftest import NOW
 from tests.deployments.conftest import shop as shop
@@ -62,6 +62,21 @@ def test_an_incident_is_reported_and_restored_by_forms(desk: Client, shop: Shop)
     desk.post(address(incident, "restore/"), {"restored_at": "2026-03-02T08:45"})
     shown = page(desk, incident)
     assert "15\N{NO-BREAK SPACE}minutes" in shown and "Restored…" not in shown and "What was known when" in shown
+
+
+def test_the_list_is_narrowed_to_those_that_go_on(desk: Client, shop: Shop) -> None:
+    report(shop, title="Goes on")
+    report(shop, title="Is over", restored_at=NOW)
+    withdraw_incident(report(shop, title="Never was"), reason="A test", actor=shop.author, now=NOW)
+    titles = {"Goes on", "Is over", "Never was"}
+    for state, expected in {
+        "open": {"Goes on"},
+        "restored": {"Is over"},
+        "withdrawn": {"Never was"},
+        "": titles,
+    }.items():
+        html = desk.get(reverse("admin:deployments_incident_changelist"), {"state": state} if state else {})
+        assert {title for title in titles if title in html.content.decode()} == expected, state
 
 
 def test_saved_again_it_is_the_same(desk: Client, shop: Shop) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path
 from django.utils import timezone
@@ -100,13 +100,26 @@ def called(deployment: Deployment) -> str:
     return f"{deployment}, {when:%-d %b %Y, %H:%M}, {deployment.get_status_display().lower()}"
 
 
+class InState(admin.SimpleListFilter):
+    """Those that are open, that are over, or that were recorded in error."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return Incident.State.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Incident]) -> QuerySet[Incident]:
+        return queryset.filter(Incident.STATES.get(self.value() or "", Q()))
+
+
 @admin.register(Incident)
 class IncidentAdmin(RecordAdmin):
     """Incidents."""
 
     record_template = "portal/incident.html"
     list_display = ("number", "product", "title", "shown_kind", "shown_severity", "shown_standing", "started_at")
-    list_filter = ("kind", "severity", "environment", ("product", OwnProducts))
+    list_filter = (InState, "kind", "severity", "environment", ("product", OwnProducts))
     search_fields = ("title", "external_id")
     list_select_related = ("product", "environment")
     ordering = ("-started_at", "-id")
