@@ -194,6 +194,9 @@ class Brought(NamedTuple):
         return Brought._make([self.at, *counts, max(took, default=None)])
 
 
+NOTHING = Brought(0)
+
+
 def by_release(found: Arrivals) -> dict[int, Brought]:
     """What each release brought in all."""
     facts = zip(found.at, found.commits, found.merges, found.bots, found.took, strict=True)
@@ -208,17 +211,17 @@ def releases(scope: Scope) -> Shipped:
 
 
 def _releases(scope: Scope) -> Shipped:
-    brought = by_release(arrivals(scope))
     begin, end = scope.observed
     rows = _released(scope).filter(released_at__gte=begin, released_at__lt=end)
-    earliest = _earliest(scope)
-    found = []
-    for pk, product, at in sorted(zip(*gathered(rows, "pk", "product_id", Number("released_at")), strict=True)):
-        if is_first := earliest.get(product) == at:  # of several at one instant, the one that was recorded first
-            del earliest[product]
-        _at, *counts, took = brought.get(pk) or Brought(at)
-        found.append((at, pk, *counts, took, BASELINE if is_first else NO_COMMITS if took is None else ""))
-    return Shipped.in_order(zip(*found, strict=True)) if found else Shipped([], [], [], [], [], [], [])
+    at, keys, products = gathered(rows, Number("released_at"), "pk", "product_id")
+    brought, firsts = by_release(arrivals(scope)), _firsts(scope)
+    parts = [brought.get(key, NOTHING) for key in keys]
+    left_out = [
+        BASELINE if firsts.get(product) == key else NO_COMMITS if part.took is None else ""
+        for key, product, part in zip(keys, products, parts, strict=True)
+    ]
+    _at, *counts = zip(*parts, strict=True) if parts else [()] * len(NOTHING)
+    return Shipped.in_order([at, keys, *counts, left_out])
 
 
 def _released(scope: Scope) -> QuerySet[Release]:
@@ -227,11 +230,11 @@ def _released(scope: Scope) -> QuerySet[Release]:
     return rows.filter(created_at__lte=scope.as_of) if scope.looks_back else rows
 
 
-def _earliest(scope: Scope) -> dict[int, int]:
-    """When the first release of each product reached production."""
-    first = _released(scope).filter(product=OuterRef("pk")).order_by("released_at").annotate(at=Number("released_at"))
+def _firsts(scope: Scope) -> dict[int, int]:
+    """The first release of each product that reached production; of several at one instant, that recorded first."""
+    first = _released(scope).filter(product=OuterRef("pk")).order_by("released_at", "pk").values("pk")[:1]
     products = scope.of(Product.objects.order_by(), "pk")
-    return dict(products.values_list("pk", Subquery(first.values("at")[:1])))
+    return dict(products.values_list("pk", Subquery(first)))
 
 
 def commit_volume(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
