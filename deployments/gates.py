@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from approvals import gates as approvals
 from approvals.models import ChangeRequest
@@ -19,6 +19,7 @@ from releasemgmt.releases.models import Release
 from releasemgmt.releases.queries import blocking_defects, builds_of
 from releasemgmt.workflow.commands import while_reading
 from releasemgmt.workflow.gates import Blocker
+from releasemgmt.workflow.prepared import prepared
 
 MANAGER, DEPLOYER, CHAIR = Role.RELEASE_MANAGER.value, Role.DEPLOYER.value, Role.CAB_CHAIR.value
 #: Scheduled or later.
@@ -280,16 +281,21 @@ def tasks_done(plan: DeploymentPlan, *, now: datetime) -> list[Blocker]:
 
 def no_production_deployment_running(release: Release, *, now: datetime) -> list[Blocker]:
     """The release is not on its way into production, or back from there, at this moment."""
-    of_it = Q(release=release) | Q(plan__release=release)
-    running = Deployment.objects.running().filter(of_it, environment__tier=Tier.PRODUCTION)
     return [
         Blocker(
             "deployment_running",
             f"{each.plan or 'A pipeline'} is at work on it in {each.environment} now.",
             (DEPLOYER,),
         )
-        for each in running.select_related("plan", "environment")
+        for each in _in_production_now(release.pk)
     ]
+
+
+@prepared
+def _in_production_now(release: int) -> QuerySet[Deployment]:
+    of_it = Q(release=release) | Q(plan__release=release)
+    running = Deployment.objects.running().filter(of_it, environment__tier=Tier.PRODUCTION)
+    return running.select_related("plan", "environment")
 
 
 def _judged_at(plan: DeploymentPlan, now: datetime) -> datetime:

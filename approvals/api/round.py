@@ -24,7 +24,7 @@ from releasemgmt.accounts.models import Scope, User
 from releasemgmt.accounts.queries import colleagues
 from releasemgmt.catalog.queries import get_model
 from releasemgmt.releases.queries import get_release
-from releasemgmt.web.api import InstantField, StrictSerializer, View
+from releasemgmt.web.api import InstantField, StrictSerializer, View, by_prefix
 from releasemgmt.web.parsing import check_text
 from releasemgmt.workflow.errors import Invalid
 
@@ -273,11 +273,11 @@ class ChangeRoundView(SubjectRoundView):
     """The current round of a change request."""
 
     def subject(self) -> Subject:
-        prefix, _, digits = self.kwargs["number"].partition("-")
-        if prefix != ChangeRequest.NUMBER_PREFIX or not (digits.isascii() and digits.isdigit() and len(digits) < 19):
-            raise Http404
         rows = ChangeRequest.objects.visible_to(self.actor).select_related("product")
-        return get_object_or_404(rows, pk=int(digits))
+        change: ChangeRequest | None = by_prefix(rows, ChangeRequest.NUMBER_PREFIX, self.kwargs["number"])
+        if change is None:
+            raise Http404
+        return change
 
 
 class ModelRoundView(SubjectRoundView):

@@ -10,13 +10,14 @@ from django.db.models import QuerySet
 
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
-from releasemgmt.catalog.models import Product, ProductDocument, ReleaseModel
+from releasemgmt.catalog.models import Component, Product, ProductDocument, ReleaseModel
 from releasemgmt.catalog.policies import gates_of
 from releasemgmt.releases import policies
 from releasemgmt.releases.models import Build, DefectLink, Document, Release, TestRun
 from releasemgmt.workflow.commands import while_reading
 from releasemgmt.workflow.models import Event
-from releasemgmt.workflow.queries import the_one, timeline
+from releasemgmt.workflow.prepared import prepared
+from releasemgmt.workflow.queries import key_in, the_one, timeline
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,29 @@ def _test_plan(release: Release) -> list[PlannedSuite]:
     ]
 
 
+@prepared
+def _components(release: int) -> QuerySet[Component]:
+    return Component.objects.filter(releases=release)
+
+
+@prepared
+def _built(release: int) -> QuerySet[Build, int]:
+    return Build.objects.filter(releases=release).values_list("component_id", flat=True)
+
+
+def components(release: Release) -> list[Component]:
+    """Its components by key; those that a list of releases has read with it are there."""
+    is_there = "components" in getattr(release, "_prefetched_objects_cache", {})
+    return list(release.components.all() if is_there else _components(release.pk))
+
+
 def components_without_build(release: Release) -> list[str] | None:
-    """The components that lack a build; None where the release has no component. One statement."""
-    rows = list(release.components.values_list("key", "pk"))
+    """The components that lack a build; None where the release has no component. Two statements."""
+    rows = components(release)
     if not rows:
         return None
-    built = set(release.builds.values_list("component_id", flat=True))
-    return [key for key, pk in rows if pk not in built]
+    built = set(_built(release.pk))
+    return [component.key for component in rows if component.pk not in built]
 
 
 def documents(release: Release, kinds: Collection[str]) -> dict[str, Document | ProductDocument]:
@@ -132,10 +149,8 @@ def find(rows: QuerySet[Release], name: str) -> Release | None:
     key, at, version = name.partition("@")
     if at:
         return the_one(rows.filter(product__key=key, version=version))
-    digits = name.removeprefix("REL-")
-    if digits == name or not (digits.isascii() and digits.isdigit() and len(digits) < 19):
-        return None
-    return the_one(rows.filter(pk=int(digits)))
+    number = key_in(name, Release.NUMBER_PREFIX)
+    return None if number is None else the_one(rows.filter(pk=number))
 
 
 def get_release(name: str, user: User) -> Release | None:

@@ -211,6 +211,10 @@ class StatefulViewSet(RecordViewSet):
         """The record of that number: PREFIX-<id>."""
         return by_prefix(rows, self.model.NUMBER_PREFIX, number)
 
+    def key_of(self, number: str) -> int | None:
+        """The key of the record of that number, which need not be there."""
+        return queries.key_in(number, self.model.NUMBER_PREFIX)
+
     @extend_schema(responses=TransitionBody(many=True))
     @action(detail=True, methods=["get"], url_path="transitions", pagination_class=None)
     def transitions(self, request: Request, number: str) -> Response:
@@ -236,11 +240,11 @@ class StatefulViewSet(RecordViewSet):
             return self.answer(self.moved(obj))
 
     def held(self) -> Any:
-        """The record, found among what the caller sees and locked in the same statement."""
-        found = self.by_number(commands.for_update(self.get_queryset()), self.kwargs[self.lookup_field])
-        if found is None:
+        """The record, locked; one that the caller does not see is not there."""
+        key = self.key_of(self.kwargs[self.lookup_field])
+        found = None if key is None else commands.lock_by_key(self.model, key)
+        if found is None or not self.actor.sees(found):
             raise Http404
-        commands.hold(found)
         return found
 
     def moved(self, obj: Any) -> Any:
@@ -250,10 +254,8 @@ class StatefulViewSet(RecordViewSet):
 
 def by_prefix(rows: QuerySet[Any], prefix: str, number: str) -> Any:
     """The row of the number PREFIX-<id>, if it is there."""
-    given, _, digits = number.partition("-")
-    if given == prefix and digits.isascii() and digits.isdigit() and len(digits) < 19:
-        return queries.the_one(rows.filter(pk=int(digits)))
-    return None
+    key = queries.key_in(number, prefix)
+    return None if key is None else queries.the_one(rows.filter(pk=key))
 
 
 def etag(obj: Aggregate) -> str:

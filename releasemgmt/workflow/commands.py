@@ -103,14 +103,21 @@ def while_reading(key: object, compute: Callable[[], T]) -> T:
 
 def lock(obj: A) -> A:
     """The row, locked and read afresh; one that this command has locked already is handed back as it is."""
+    model: Any = obj._meta.model  # a request's user is a lazy object of another type
+    locked = lock_by_key(model, obj.pk)
+    if locked is None:
+        raise model.DoesNotExist
+    return cast(A, locked)
+
+
+def lock_by_key(model: type[A], key: Any) -> A | None:
+    """The same for the row of that key, if there is one."""
     context = _context.get()
     if context is None or not transaction.get_connection().in_atomic_block:
         raise RuntimeError("lock() outside of a command")
-    model: Any = obj._meta.model  # a request's user is a lazy object of another type
-    key = (model, obj.pk)
-    if key not in context.locked:
-        context.locked[key] = _row_of(model)(obj.pk).get()
-    return cast(A, context.locked[key])
+    if (model, key) not in context.locked:
+        context.locked[model, key] = _row_of(model)(key).first()
+    return cast(A | None, context.locked[model, key])
 
 
 @cache

@@ -51,6 +51,12 @@ def the_one(rows: QuerySet[Only]) -> Only | None:
     return next(iter(rows.order_by()), None)
 
 
+def key_in(number: str, prefix: str) -> int | None:
+    """The key in a number PREFIX-<id>; None where it is no such number."""
+    given, _, digits = number.partition("-")
+    return int(digits) if given == prefix and digits.isascii() and digits.isdigit() and len(digits) < 19 else None
+
+
 def timeline(obj: Aggregate) -> QuerySet[Event]:
     """The record's events, the newest first."""
     return Event.objects.filter(stream=obj.stream).select_related("actor", "on_behalf_of").order_by("-seq")

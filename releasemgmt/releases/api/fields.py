@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
@@ -13,6 +14,7 @@ from releasemgmt.catalog.models import Component, Environment, Product, ReleaseM
 from releasemgmt.releases.models import Build, KnownDefect, Release
 from releasemgmt.releases.queries import get_release
 from releasemgmt.web.parsing import check_text
+from releasemgmt.workflow.prepared import prepared
 
 
 class NamedField(serializers.CharField):
@@ -35,13 +37,18 @@ class NamedField(serializers.CharField):
         return str(value.number)
 
 
+@prepared
+def _product(key: str) -> QuerySet[Product]:
+    return Product.objects.select_related("team", "default_model").filter(key=key).order_by()
+
+
 class ProductField(NamedField):
     """A product by key; one of another team does not exist."""
 
     what = "product"
 
     def find(self, name: str, user: User) -> Product | None:
-        product = Product.objects.select_related("team", "default_model").filter(key=name).first()
+        product = _product(name).first()
         return product if product and user.sees(product) else None
 
 

@@ -100,7 +100,7 @@ class ReleaseBody(RecordSerializer):
     released_at = InstantField()
 
     def get_components(self, release: Release) -> list[str]:
-        return [component.key for component in release.components.all()]
+        return [component.key for component in queries.components(release)]
 
 
 class ReleaseDetail(ReleaseBody):
@@ -246,6 +246,12 @@ class ReleaseViewSet(StatefulViewSet):
 
     def by_number(self, rows: QuerySet[Any], number: str) -> Any:
         return queries.find(rows, number)
+
+    def key_of(self, number: str) -> int | None:
+        if "@" not in number:
+            return super().key_of(number)
+        found = queries.get_release(number, self.actor)
+        return found.pk if found else None
 
     @extend_schema(request=ReleaseCreate, responses={200: ReleaseBody, 201: ReleaseBody})
     def create(self, request: Request) -> Response:

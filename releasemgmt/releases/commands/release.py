@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
 from releasemgmt.accounts import roles
@@ -19,6 +20,7 @@ from releasemgmt.releases.models import Build, DefectLink, KnownDefect, Release,
 from releasemgmt.workflow import fsm
 from releasemgmt.workflow.commands import command, create, edit, fire, lock, permit, record
 from releasemgmt.workflow.errors import Conflict, Invalid, WrongState
+from releasemgmt.workflow.prepared import prepared
 
 State = Release.State
 EDITABLE = {State.PLANNED, State.BUILT, State.INTEGRATION_TESTED, State.ACCEPTED}
@@ -139,10 +141,13 @@ TRANSITIONS: Mapping[str, Callable[..., Release]] = {"accept": accept, "close": 
 
 def carry_forward(release: Release) -> None:
     """Link the product's open defects to its new release, so that nobody only half knows them."""
-    DefectLink.objects.bulk_create(
-        DefectLink(release=release, defect=defect)
-        for defect in KnownDefect.objects.filter(product=release.product).open()
-    )
+    links = [DefectLink(release=release, defect_id=defect) for defect in _open_defects(release.product_id)]
+    DefectLink.objects.bulk_create(links)
+
+
+@prepared
+def _open_defects(product: int) -> QuerySet[KnownDefect, int]:
+    return KnownDefect.objects.filter(product=product).open().order_by("pk").values_list("pk", flat=True)
 
 
 def _same_or_conflict(product: Product, version: str, fields: Mapping[str, Any]) -> Release:
