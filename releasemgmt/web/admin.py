@@ -185,7 +185,8 @@ class RecordAdmin(ReadOnlyAdmin):
     # --- pages ---
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return self.visible(actor_of(request))
+        rows, ordering = self.visible(actor_of(request)), self.get_ordering(request)
+        return rows.order_by(*ordering) if ordering else rows
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """What a new record's form starts with: what its address says."""
