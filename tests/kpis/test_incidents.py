@@ -142,6 +142,30 @@ def test_planned_outages_stand_apart(shop: Shop) -> None:
     assert (found["time_to_restore"]["value"], found["time_to_restore"]["excluded"]) == (None, {"planned": 1})
 
 
+def test_maintenance_of_one_thing_does_not_interrupt_the_outage_of_another(shop: Shop) -> None:
+    down(shop, TEN, TEN + 4 * HOUR)
+    record_incident(
+        product=shop.product,
+        external_id="old-1",
+        recorded_at=NOW - DAY,
+        actor=system(),
+        title="Maintenance",
+        kind="down",
+        planned=True,
+        started_at=TEN + HOUR,
+        restored_at=TEN + 2 * HOUR,
+    )
+    found = asked(shop)["downtimes"]
+    assert (found["value"], found["seconds"], found["planned"]) == (1, 4 * 3600, {"count": 1, "seconds": 3600})
+
+
+def test_days_that_have_not_come_know_no_more_than_today(shop: Shop) -> None:
+    down(shop, TEN, now=TEN)
+    days = by_bucket(shop.ci, "day", product=shop.product, now=TEN + 6 * HOUR)
+    waiting = {begin: each["time_to_restore"]["open"]["oldest_seconds"] for begin, each in days if begin > TEN}
+    assert set(waiting.values()) == {6 * 3600}
+
+
 def test_what_lasts_longer_than_it_was_allowed_to_is_no_plan(shop: Shop) -> None:
     change = create_change(
         product=shop.product,

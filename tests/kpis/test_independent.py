@@ -124,21 +124,17 @@ def test_figures_of_incidents() -> None:
 
 def _sweep(incidents: list[dict[str, Any]], begin: datetime, end: datetime) -> tuple[int, int]:
     """Downtimes that nobody planned: how many begin in the time, and how many seconds of it they take."""
-    steps: list[tuple[datetime, int, int]] = []
+    steps: list[tuple[datetime, int]] = []
     for each in incidents:
-        if each["severity"] == "down":
+        if each["severity"] == "down" and not each["planned"]:
             start, over = instant(each["started_at"]), min(instant(each["resolved_at"] or NOW.isoformat()), NOW)
-            column = (0, 1) if each["planned"] else (1, 0)
-            steps += [(start, *column), (max(start, over), -column[0], -column[1])]
-    count, seconds, down, planned, last = 0, 0.0, 0, 0, begin
+            steps += [(start, 1), (max(start, over), -1)]
+    count, seconds, down, last = 0, 0.0, 0, begin
     for at in sorted({step[0] for step in steps}):
-        was_down = down > 0 and planned == 0
-        if was_down:
+        if was_down := down > 0:
             seconds += max(0.0, (min(at, end) - max(last, begin)).total_seconds())
-        here = [step for step in steps if step[0] == at]
-        blinks = any(step[1] > 0 for step in here) and planned == 0
-        down, planned = down + sum(step[1] for step in here), planned + sum(step[2] for step in here)
-        begins = (down > 0 and planned == 0) or (blinks and not down)
-        count += begins and not was_down and begin <= at < end
+        here = [step for moment, step in steps if moment == at]
+        down += sum(here)
+        count += 1 in here and not was_down and begin <= at < end
         last = at
     return count, int(seconds)

@@ -145,10 +145,10 @@ class Outages:
         return [span for span, *facts in self.incidents if facts == [kind, planned]]
 
     @cached_property
-    def planned(self) -> list[Span]:
-        """Announced elsewhere, or within what a change was allowed: as long as that, the rest was not planned."""
+    def granted(self) -> list[Span]:
+        """Within what a change was allowed: as long as that, the rest was not planned."""
         down = union(self._all(DOWN, planned=False))
-        found = self._all(DOWN, planned=True)
+        found = []
         for interval, length in self.allowed:
             for part in clipped(down, interval):
                 granted = Span(part.begin, min(part.end, part.begin + length))
@@ -157,8 +157,14 @@ class Outages:
         return union(found)
 
     @cached_property
+    def planned(self) -> list[Span]:
+        """Announced elsewhere, or granted to a change."""
+        return union([*self._all(DOWN, planned=True), *self.granted])
+
+    @cached_property
     def down(self) -> list[Span]:
-        return without(self._all(DOWN, planned=False), self.planned)
+        """What nobody granted: maintenance that was announced meanwhile, maybe of something else, interrupts none."""
+        return without(self._all(DOWN, planned=False), self.granted)
 
     @cached_property
     def degraded(self) -> list[Span]:

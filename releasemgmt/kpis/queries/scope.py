@@ -83,8 +83,8 @@ class Scope:
         return self.seen(self.span)
 
     def seen(self, span: Span) -> Span:
-        """What of an interval was over by then."""
-        return Span(span.begin, max(span.begin, min(span.end, self.as_of)))
+        """What of an interval was over by then; of one that had not begun nothing, at that instant."""
+        return Span(*(min(mark, self.as_of) for mark in span))
 
     @property
     def buckets(self) -> list[Span]:
