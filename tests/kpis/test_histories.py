@@ -100,6 +100,30 @@ def test_who_waits_at_the_end_of_each_day_is_who_was_made_before_and_came_after(
         assert found["change_lead_time"]["open"] == {"count": len(waiting), "oldest_seconds": oldest}, begin
 
 
+def test_what_the_first_release_brought_never_waited_however_early_one_asks(shop: Shop) -> None:
+    send_commits(shop.product, commits=[commit(1), commit(2, 1)], actor=shop.ci, now=NOW)
+    given: list[Any] = [past("1", 1, day=9)]
+    import_past(shop.product, releases=given, actor=system(), now=NOW)
+    for day in (5, 12):
+        asked = {**SPRING, "product": shop.product, "end": START + day * DAY}
+        assert figures(shop.ci, **asked)["change_lead_time"]["open"]["count"] == 1, day
+        rows = queries.rows(scope(shop.ci, **asked), "change_lead_time")
+        assert [row.left_out for row in rows if row.left_out == "open"] == ["open"], day
+
+
+def test_what_the_first_release_was_thought_to_bring_did_not_wait_either(shop: Shop) -> None:
+    """Once an earlier one comes to light, it did; asked for what was known before, it did not."""
+    known = START + 20 * DAY
+    for releases, at in (([past("2", 2, day=9)], known), ([past("1", 1, day=7)], known + 10 * DAY)):
+        with time_machine.travel(at, tick=False):
+            send_commits(shop.product, commits=[commit(1), commit(2, 1)], actor=system(), now=at)
+            given: list[Any] = releases
+            import_past(shop.product, releases=given, actor=system(), now=at)
+    asked = {**SPRING, "product": shop.product, "end": START + 5 * DAY}
+    waited = [figures(shop.ci, **asked, as_of=known + n * DAY)["change_lead_time"]["open"]["count"] for n in (1, 11)]
+    assert waited == [0, 1]
+
+
 def test_a_defect_lives_until_its_fix_is_deployed(shop: Shop) -> None:
     opened = NOW - 2 * DAY
     first, second, third, fourth = (

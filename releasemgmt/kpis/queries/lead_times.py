@@ -65,19 +65,18 @@ def _delivered(scope: Scope, marks: Sequence[datetime]) -> Iterator[tuple[int, i
 
 
 def waiting(scope: Scope) -> list[tuple[datetime, int]]:
-    """Commits of the population that had not reached production at the end, the oldest first."""
+    """Commits of the population that had not reached production at the end, the oldest first; none of the baseline."""
     return scope.once("waiting", _waiting)
 
 
 def _waiting(scope: Scope) -> list[tuple[datetime, int]]:
     end = scope.observed.end
-    left = Q(released_at=None) | Q(released_at__gte=end)
+    left = Q(released_at=None) | Q(released_at__gte=end, in_baseline=False)
     rows = known(scope).counted()
     if scope.looks_back:
         left |= Q(owned_since__gt=scope.as_of)
-        then = FormerOwner.objects.filter(
-            owned_since__lte=scope.as_of, owned_until__gt=scope.as_of, released_at__lt=end
-        )
+        then = FormerOwner.objects.filter(owned_since__lte=scope.as_of, owned_until__gt=scope.as_of)
+        then = then.filter(Q(released_at__lt=end) | Q(in_baseline=True))
         rows = rows.exclude(pk__in=then.values("commit"))
     rows = rows.filter(left, committed_at__lt=end).order_by("committed_at", "pk")
     found: Any = rows.values_list(Number("committed_at"), "pk")
