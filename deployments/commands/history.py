@@ -77,7 +77,7 @@ def _import(product: Product, history: History, *, actor: User, now: datetime, p
     progress(len(history.tags))
     _import_items(product, history, recorded, actor=actor, now=now)
     progress(len(history.items))
-    _import_incidents(product, history, recorded, actor=actor, progress=progress)
+    _import_incidents(product, history, recorded, actor=actor, now=now, progress=progress)
     recorded.quarantined = quarantine(product, recorded.bad, actor=actor, now=now)
     recorded.bad = unsettled(product, recorded.bad)
     return recorded
@@ -124,14 +124,14 @@ def _import_items(product: Product, history: History, recorded: Recorded, *, act
 
 
 def _import_incidents(
-    product: Product, history: History, recorded: Recorded, *, actor: User, progress: Progress
+    product: Product, history: History, recorded: Recorded, *, actor: User, now: datetime, progress: Progress
 ) -> None:
     affected = {name for _source, _line, row in history.incidents for name in row.affected}
     named = components_named(product, sorted(affected), actor=actor)
     new = 0
     for source, line, row in history.incidents:
         try:
-            new += record_revision(product, row, named, actor=actor)
+            new += record_revision(product, row, named, actor=actor, now=now)
         except Invalid as refused:
             recorded.bad.append(_bad(source, line, refused.detail))
         progress(1)

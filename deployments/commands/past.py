@@ -60,7 +60,8 @@ def record_row(
     elif isinstance(row, ItemRow):
         is_new = row.kind != "defect_fixed" or bool(record_items(product, [row], actor=actor, now=now))
     else:
-        is_new = record_revision(product, row, components_named(product, row.affected, actor=actor), actor=actor)
+        named = components_named(product, row.affected, actor=actor)
+        is_new = record_revision(product, row, named, actor=actor, now=now)
     if not is_new:
         raise Invalid({"row": "What it says is there already: dismiss it instead."})
 
@@ -98,8 +99,15 @@ def record_items(product: Product, rows: Iterable[ItemRow], *, actor: User, now:
     return import_fixed(product, fixes=fixes, actor=actor, now=now)
 
 
-def record_revision(product: Product, row: IncidentRow, named: Mapping[str, Component], *, actor: User) -> bool:
-    """Record what was published of an incident, with its components by their names; answers whether that is news."""
+def record_revision(
+    product: Product, row: IncidentRow, named: Mapping[str, Component], *, actor: User, now: datetime
+) -> bool:
+    """Record what was published of an incident, with its components by their names; answers whether that is news.
+
+    Invalid for what will be published later.
+    """
+    if row.recorded_at > now:
+        raise Invalid({"recorded_at": f"It was recorded in the future, {row.recorded_at:%Y-%m-%d %H:%M}."})
     if row.is_deleted:
         if not Incident.objects.filter(product=product, external_id=row.id).exists():
             return False

@@ -171,6 +171,12 @@ class TestIncidents:
         assert Incident.objects.get().restored_at == datetime(2024, 3, 1, 11, tzinfo=UTC)
         assert "rows can't be used" not in run(told)[0]
 
+    def test_what_was_recorded_in_the_future_is_quarantined(self, product: Product, tmp_path: Path) -> None:
+        told = [incident("a"), incident("b", recorded_at="2999-01-01T00:00:00Z")]
+        run(written(tmp_path, "shop.incident_revisions.ndjson", told))
+        assert list(Incident.objects.values_list("external_id", flat=True)) == ["a"]
+        assert (quarantined().line, quarantined().reason) == (2, "It was recorded in the future, 2999-01-01 00:00.")
+
 
 def standing(at: datetime) -> dict[str, tuple[str, bool, bool]]:
     rows = IncidentRevision.objects.known(as_of=at).standing().select_related("incident")

@@ -222,6 +222,7 @@ def test_an_incident_is_down_degraded_or_only_announced() -> None:
             {"started_at": None, "notes": ["unparseable:2023-07-94"]},
             "started_at is missing: 2023-07-94 could not be read.",
         ),
+        ({"started_at": None, "notes": 5}, "started_at is missing."),
         ({"resolved": True}, "resolved_at is missing."),
         ({"resolved": True, "resolved_at": "2024-02-01T10:00:00Z"}, "It ends, 2024-02-01 10:00, before it starts"),
         ({"severity": "bad"}, "severity: bad is none of down, disrupted, notice."),

@@ -156,7 +156,8 @@ class Facts:
     def _as_noted(self) -> str:
         """What the export could not read itself, as it notes beside."""
         notes = self.values.get("notes")
-        found = [str(note).partition(":")[2] for note in notes or () if str(note).startswith("unparseable:")]
+        told = map(str, notes if isinstance(notes, list) else ())
+        found = [note.partition(":")[2] for note in told if note.startswith("unparseable:")]
         return f": {_short(', '.join(found))} could not be read" if found else ""
 
 
