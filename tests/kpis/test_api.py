@@ -140,6 +140,7 @@ def test_tables_hold_no_formula(busy: Shop) -> None:
         ({"from": "1996-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z", "bucket": "day"}, "/bucket", "at most 400"),
         ({"from": "2026-01-01T00:00:00"}, "/from", "offset"),
         ({"as_of": "yesterday"}, "/as_of", "format"),
+        ({"as_of": "0001-01-01T00:00:00Z"}, "/as_of", "since the year 1970"),
         ({"format": "xlsx"}, "/format", "json, csv"),
         ({"median": "1"}, "/median", "no such field"),
         ({"product": "a\x00b"}, "", "NUL"),

@@ -131,6 +131,8 @@ def asked(
         errors["bucket"] = f"Choose one of {', '.join(BUCKETS)}, or none."
     if begin < FIRST or end > LAST:
         errors["from"] = "Name instants between the years 1970 and 2199."
+    elif as_of and as_of < FIRST:
+        errors["as_of"] = "Name an instant since the year 1970."
     elif not begin < end:
         errors["to"] = "It ends before it begins: name a later instant than `from`."
     if errors:
