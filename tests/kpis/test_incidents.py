@@ -12,10 +12,12 @@ from deployments.commands import correct_incident, record_incident, report_incid
 from deployments.models import Incident
 from releasemgmt.accounts.commands import system
 from releasemgmt.kpis import queries
+from releasemgmt.releases.commands.importing import import_past
 from releasemgmt.workflow.commands import fire
 from tests.conftest import NOW
 from tests.deployments.world import Shop
 from tests.kpis.world import DAY, MINUTE, by_bucket, figures, scope, ship
+from tests.releases.history import past
 
 HOUR = 60 * MINUTE
 TEN = NOW.replace(hour=10)
@@ -157,6 +159,19 @@ def test_maintenance_of_one_thing_does_not_interrupt_the_outage_of_another(shop:
     )
     found = asked(shop)["downtimes"]
     assert (found["value"], found["seconds"], found["planned"]) == (1, 4 * 3600, {"count": 1, "seconds": 3600})
+
+
+def test_where_nobody_told_of_incidents_there_was_no_time_without(shop: Shop) -> None:
+    """NOW is before the product was made; a release of before says nothing of incidents, one incident does."""
+    given: list[Any] = [past("1", 1, day=5)]
+    import_past(shop.product, releases=given, actor=system(), now=NOW)
+    found = asked(shop)
+    assert found["deployment_frequency"]["value"] == 0
+    assert [found["downtimes"][name] for name in ("value", "seconds", "availability")] == [None] * 3
+    assert found["overrides_used"]["value"] is None
+    down(shop, NOW - 9 * DAY, NOW - 8 * DAY)
+    found = asked(shop)
+    assert [found["downtimes"][name] for name in ("value", "seconds", "availability")] == [0, 0, 1]
 
 
 def test_days_that_have_not_come_know_no_more_than_today(shop: Shop) -> None:

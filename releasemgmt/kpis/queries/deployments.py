@@ -75,7 +75,7 @@ def known_since(scope: Scope) -> datetime | None:
 
 
 def _known_since(scope: Scope) -> datetime | None:
-    own = min(scope.products().values(), default=None)
+    own = scope.onboarded_at
     if own and own <= scope.span.begin:
         return own  # earlier than what is asked for is early enough
     imported = scope.of(Release.objects.filter(imported=True, released_at__isnull=False))

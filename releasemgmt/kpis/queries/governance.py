@@ -233,9 +233,11 @@ def _uses(scope: Scope) -> Timeline[Use]:
 
 
 def overrides_used(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
+    since = scope.onboarded_at
     for span in spans:
-        used = len(uses(scope).within(span))
-        yield Figure(used if span.begin < scope.as_of else None, used, COUNT)
+        used, seen = len(uses(scope).within(span)), scope.seen(span)
+        knows = since is not None and since < seen.end and seen.begin < seen.end
+        yield Figure(used if knows else None, used, COUNT)
 
 
 def override_rows(scope: Scope) -> Iterable[Row]:

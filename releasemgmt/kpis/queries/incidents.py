@@ -16,7 +16,6 @@ from deployments.models import Incident, IncidentRevision
 from deployments.queries import planned_outages, with_suspect
 from releasemgmt.catalog.models import Tier
 from releasemgmt.kpis.definitions import OBSERVATION, Span, clipped, seconds_between, seconds_of, union, without
-from releasemgmt.kpis.queries.deployments import known_since
 from releasemgmt.kpis.queries.figure import COUNT, OPEN, Figure, Open, Row, survival, tally
 from releasemgmt.kpis.queries.gathered import SECOND, Columns, Number, gathered, instant, number
 from releasemgmt.kpis.queries.scope import LAST, Scope
@@ -205,8 +204,17 @@ def _allowed(scope: Scope, products: Sequence[Any]) -> Iterable[Any]:
     return changes.filter(environments__tier=Tier.PRODUCTION).distinct() if begin < end else []
 
 
+def heard_since(scope: Scope) -> datetime | None:
+    """Since when the service hears of incidents: since it knows a product, or since the first that it was told of."""
+    own = scope.onboarded_at
+    if own and own <= scope.span.begin:
+        return own  # earlier than what is asked for is early enough
+    first = known(scope).order_by("started_at").values_list("started_at", flat=True)[:1]
+    return min([*filter(None, [own]), *first], default=None)
+
+
 def downtimes(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
-    since = min(filter(None, [known_since(scope), *map(instant, troubles(scope).at[:1])]), default=None)
+    since = heard_since(scope)
     stretches = {name: _stretches(scope, name) for name in ("down", "degraded", "planned")}
     for span in spans:
         seen = scope.seen(span)

@@ -102,6 +102,11 @@ class Scope:
         """The keys of these products, and when the service came to know each."""
         return self.once("products", _products)
 
+    @property
+    def onboarded_at(self) -> datetime | None:
+        """When the service came to know the first of these products."""
+        return min(self.products().values(), default=None)
+
 
 def _products(scope: Scope) -> dict[int, datetime]:
     rows = roles.visible_to(scope.user, Product.objects.all(), team="team")
