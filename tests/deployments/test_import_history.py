@@ -290,6 +290,10 @@ class TestQuarantine:
             run()
         with pytest.raises(CommandError, match="can't be read"):
             run(tmp_path / "shop.commits.csv")
+        (tmp_path / "photo").write_bytes(b"\xff\xd8")
+        for path in (tmp_path / "missing", tmp_path, tmp_path / "photo"):
+            with pytest.raises(CommandError, match=r"can't be read"):
+                run(repair=path)
 
 
 def picture(product: Product) -> tuple[Any, ...]:

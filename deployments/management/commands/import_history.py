@@ -100,8 +100,12 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(told, ensure_ascii=False))
 
     def _repair(self, product: Product, path: Path, *, actor: User) -> None:
+        try:
+            told = path.read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{path} can't be read: {error}.") from error
         done = 0
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
+        for number, line in enumerate(told, start=1):
             if line.strip():
                 done += self._settle(product, line, f"{path.name}, line {number}", actor=actor)
         left = rows_of(product).waiting().count()
