@@ -13,10 +13,11 @@ from django.db.models.functions import Cast, Concat
 
 from deployments.models import Deployment
 from releasemgmt.catalog.models import Product, Tier
-from releasemgmt.releases.models import DefectLink, KnownDefect
+from releasemgmt.releases.models import DefectLink, KnownDefect, Release
 from releasemgmt.workflow.models import Event
 
 REOPENED, REJECTED = "releases.knowndefect.reopen", "releases.knowndefect.reject"
+LINKED = "releases.defect_link.set"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,10 @@ class DefectLife:
 
 
 def defect_lives(products: Collection[Product | int], *, as_of: datetime | None = None) -> list[DefectLife]:
-    """The lives of the products' known defects, as known now or at a past instant, by number. Four statements."""
+    """The lives of the products' known defects, as known now or at a past instant, by number.
+
+    Four statements; a fifth for a past instant.
+    """
     defects = KnownDefect.objects.filter(product__in=products)
     defects = defects.filter(created_at__lte=as_of) if as_of else defects
     turns = _turns(defects, as_of)
@@ -53,11 +57,15 @@ def defect_lives(products: Collection[Product | int], *, as_of: datetime | None 
 
 def _turns(defects: Any, as_of: datetime | None) -> dict[tuple[str, int], datetime]:
     """When each was reopened last, and when it was rejected."""
-    streams = defects.values(named=Concat(Value("knowndefect:"), Cast("pk", TextField()), output_field=TextField()))
-    events = Event.objects.filter(stream__in=streams, kind__in=[REOPENED, REJECTED]).order_by("stream", "seq")
-    events = events.filter(at__lte=as_of) if as_of else events
-    rows = events.values_list("kind", "stream", "at")
+    rows = _events(defects, "knowndefect", [REOPENED, REJECTED], as_of).values_list("kind", "stream", "at")
     return {(kind, int(stream.partition(":")[2])): at for kind, stream, at in rows}
+
+
+def _events(rows: Any, noun: str, kinds: Collection[str], as_of: datetime | None) -> Any:
+    """What of these kinds had happened to records by then."""
+    streams = rows.values(named=Concat(Value(f"{noun}:"), Cast("pk", TextField()), output_field=TextField()))
+    events = Event.objects.filter(stream__in=streams, kind__in=kinds).order_by("stream", "seq")
+    return events.filter(at__lte=as_of) if as_of else events
 
 
 def _fixes(products: Collection[Product | int], as_of: datetime | None) -> list[tuple[int, datetime]]:
@@ -67,9 +75,23 @@ def _fixes(products: Collection[Product | int], as_of: datetime | None) -> list[
     ran = ran.exclude(kind=Deployment.Kind.ROLLBACK)
     ran = ran.filter(recorded_at__lte=as_of) if as_of else ran
     past = DefectLink.objects.filter(relation=DefectLink.Relation.FIXED_IN, release__product__in=products)
-    past = past.filter(release__imported=True, release__released_at__isnull=False)
+    link = "release__defect_links__defect"
     found = [
-        *ran.values_list("release__defect_links__defect", "finished_at"),
-        *past.values_list("defect", "release__released_at"),
+        *ran.values_list("release", link, f"{link}__imported", "finished_at"),
+        *past.filter(release__imported=True).values_list(
+            "release", "defect", "defect__imported", "release__released_at"
+        ),
     ]
-    return [(defect, at) for defect, at in found if at]
+    told = _told(products, as_of) if as_of else set()
+    return [
+        (defect, at)
+        for release, defect, imported, at in found
+        if at and (as_of is None or imported or (release, defect) in told)
+    ]
+
+
+def _told(products: Collection[Product | int], as_of: datetime) -> set[tuple[int, int]]:
+    """Of which releases somebody had said by then that they fix which defects; what was imported says so by itself."""
+    events = _events(Release.objects.filter(product__in=products), "release", [LINKED], as_of)
+    rows = events.filter(data__relation=DefectLink.Relation.FIXED_IN).values_list("stream", "data__defect")
+    return {(int(stream.partition(":")[2]), int(number.partition("-")[2])) for stream, number in rows}

@@ -144,6 +144,12 @@ def test_a_defect_lives_until_its_fix_is_deployed_and_on_when_it_is_reopened(
     ship(shop, second, at(50))
     assert defect_lives([shop.product])[0].fixed_at == at(50)
     assert defect_lives([shop.product], as_of=at(39))[0].fixed_at == at(20)
+    with time_machine.travel(at(60), tick=False):
+        third = create_defect(product=shop.product, title="Loud", actor=shop.author, now=at(60), opened_at=at(45))
+    with time_machine.travel(at(70), tick=False):
+        link_defect(second, defect=third, relation="fixed_in", actor=shop.author, now=at(70))
+    fixed = [defect_lives([shop.product], as_of=at(minute))[-1].fixed_at for minute in (65, 75)]
+    assert fixed == [None, at(50)]  # it was in there before anybody said so
 
 
 @pytest.mark.parametrize(
