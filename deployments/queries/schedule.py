@@ -122,7 +122,7 @@ def _check(begin: datetime, end: datetime) -> None:
     if begin < FIRST or end > LAST:
         raise Invalid({"from": "Name instants between the years 2000 and 2199."})
     if not begin < end:
-        raise Invalid({"to": "It ends before it begins: name a later instant than `from`."})
+        raise Invalid({"to": "It ends before it begins: name a later end."})
     if end - begin > LONGEST:
         raise Invalid({"to": f"Ask for at most {LONGEST.days} days at once."})
 

@@ -139,7 +139,7 @@ def asked(
     elif as_of and as_of < FIRST:
         errors["as_of"] = "Name an instant since the year 1970."
     elif not begin < end:
-        errors["to"] = "It ends before it begins: name a later instant than `from`."
+        errors["to"] = "It ends before it begins: name a later end."
     if errors:
         raise Invalid(errors)
     zone, span = ZoneInfo(time_zone), Span(begin.astimezone(UTC), end.astimezone(UTC))
