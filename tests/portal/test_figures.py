@@ -120,6 +120,11 @@ def test_a_chart_draws_what_its_table_says(desk: Client) -> None:
     assert sum(count or 0 for _band, count, _title in drawn(found["Distribution of change lead time"])["value"]) == 2
 
 
+def test_the_timeline_opens_at_the_time_that_is_shown(desk: Client) -> None:
+    html = text(desk, product="shop", period="own", begin="2026-02-01", end="2026-02-20")
+    assert "change/timeline/?on=2026-02-20" in html
+
+
 def test_a_time_in_which_nothing_happened_is_not_called_unknown(busy: Shop) -> None:
     with time_machine.travel(NOW.replace(year=2100), tick=False):
         html = text(signed_in(busy.author), product="shop", begin="2099-01-01", end="2099-01-31", period="own")
