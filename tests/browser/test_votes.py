@@ -91,6 +91,19 @@ def test_a_dozen_votes_by_the_keyboard_alone(world: World, reviewer: User, sign_
     assert [vote.round_id for vote in votes if vote.decision == "reject"] == [rejected]
 
 
+def test_the_first_key_leads_past_the_navigation(world: World, reviewer: User, sign_in: SignIn) -> None:
+    ask(world, 1)
+    page = sign_in(reviewer)
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    assert (skip.bounding_box() or {"height": 0})["height"] > 20
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.locator("#content a:focus")).to_have_count(1)
+    assert (skip.bounding_box() or {"height": 0})["height"] <= 1
+
+
 def test_who_comes_back_to_a_page_can_still_decide(world: World, reviewer: User, sign_in: SignIn) -> None:
     round = ask(world, 1)
     page = sign_in(reviewer)
