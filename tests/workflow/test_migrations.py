@@ -18,8 +18,11 @@ import pytest
 from django.conf import settings
 from django.db import connection, migrations
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from psycopg import sql
 
+from approvals.models import ApprovalPolicy, Questionnaire
+from releasemgmt.catalog.models import ReleaseModel
 from tests.workflow.rows import SOUND, value
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +40,32 @@ RELEASED = [
 OURS = {app for app, _name in RELEASED}
 #: Events are a chain of hashes, which no made-up row continues; so nothing refers to one.
 EMPTY = {"workflow_event", "workflow_pending", "workflow_published", "notifications_delivery"}
+#: Makes the database of that version in the steps of then; `migrate` would take the step that replaces them.
+MAKE_RELEASED = f"""
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+executor = MigrationExecutor(connection)
+executor.loader.replace_migrations = False
+executor.loader.build_graph()
+executor.migrate({RELEASED})
+"""
+UPGRADE = """
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+call_command("migrate", "--check", verbosity=0)
+"""
+#: The schema by name: of columns, constraints, indexes and triggers.
+SCHEMA = {
+    "sqlite": ["SELECT type, name, coalesce(sql, '') FROM sqlite_master"],
+    "postgresql": [
+        "SELECT table_name, column_name, ordinal_position, data_type, character_maximum_length, is_nullable,"
+        " column_default, is_identity FROM information_schema.columns WHERE table_schema = 'public'",
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE connamespace = 'public'::regnamespace",
+        "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+        "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+    ],
+}
 #: What takes no longer on a large table than on a small one, or only reads it.
 HARMLESS = (
     migrations.CreateModel,
@@ -51,9 +80,18 @@ HARMLESS = (
 )
 
 
+def steps_after_the_released() -> MigrationLoader:
+    """The migrations as an installation of the released version sees them: each step, not what replaces the steps."""
+    recorder, released = MigrationRecorder(connection), dict(RELEASED)
+    for app, name in recorder.applied_migrations():
+        if app in OURS and (name > released[app] or "_squashed_" in name):
+            recorder.record_unapplied(app, name)
+    return MigrationLoader(connection)
+
+
 def forward() -> Iterator[tuple[str, Any, str, str]]:
     """Every operation after the released schema: its app, itself, and the type of its column before and after it."""
-    loader = MigrationLoader(None)
+    loader = steps_after_the_released()
     state = loader.project_state(RELEASED)
     done = {node for target in RELEASED for node in loader.graph.forwards_plan(target)}
     for leaf in loader.graph.leaf_nodes():
@@ -82,6 +120,7 @@ def is_wider(before: str, after: str) -> bool:
     return bool(lengths[0] and lengths[1] and int(lengths[0][1]) <= int(lengths[1][1]))
 
 
+@pytest.mark.django_db
 def test_no_step_rewrites_a_large_table_under_lock() -> None:
     for app, operation, before, after in forward():
         if isinstance(operation, migrations.AlterField):
@@ -115,18 +154,17 @@ class Installation:
             with psycopg.connect(dbname="postgres", autocommit=True, **self.server) as admin:
                 admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.name)))
 
-    def migrate(self, *targets: tuple[str, ...]) -> None:
-        """To each of the targets, in one process."""
-        calls = "".join(f"call_command('migrate', *{target!r}, verbosity=0); " for target in targets)
-        script = f"import django; django.setup(); from django.core.management import call_command; {calls}"
-        command = [sys.executable, "-c", script]
+    def run(self, script: str) -> None:
+        """In a process of its own."""
+        command = [sys.executable, "-c", f"import django; django.setup()\n{script}"]
         ran = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stdout + ran.stderr
 
-    def connect(self) -> Any:
+    def connect(self, other: str = "") -> Any:
+        """To its database, or to another one of the same server, or file."""
         if settings.EMBEDDED:
-            return sqlite3.connect(next(self.var.glob("*.sqlite3")))
-        return psycopg.connect(dbname=self.name, **self.server)
+            return sqlite3.connect(other or next(self.var.glob("*.sqlite3")))
+        return psycopg.connect(dbname=other or self.name, **self.server)
 
 
 @pytest.fixture
@@ -167,10 +205,30 @@ def fill(database: Any, models: list[Any]) -> dict[str, int]:
     return counts
 
 
+def schema(database: Any) -> set[Any]:
+    """What stands in the database, whatever the order it was made in; on SQLite the order of columns is left open."""
+    found = {row for query in SCHEMA[connection.vendor] for row in database.execute(query).fetchall()}
+    if settings.EMBEDDED:
+        return {(kind, name, *sorted(text.replace(")", "").split(", "))) for kind, name, text in found}
+    return found
+
+
+def shipped(database: sqlite3.Connection) -> list[Any]:
+    """What every installation starts with, but for when it was written."""
+    rows = []
+    for model in (ReleaseModel, ApprovalPolicy, Questionnaire):
+        fields = model._meta.local_concrete_fields
+        columns = [str(field.column) for field in fields if field.name not in ("created_at", "updated_at")]
+        rows += database.execute(f"SELECT {', '.join(columns)} FROM {model._meta.db_table} ORDER BY id").fetchall()
+    return rows
+
+
 @pytest.mark.django_db
-def test_a_filled_database_of_the_released_version_is_brought_up_to_date(installation: Installation) -> None:
-    loader = MigrationLoader(None)
-    installation.migrate(*RELEASED)
+def test_a_filled_database_of_the_released_version_is_brought_up_to_date(
+    installation: Installation, new_database: Path
+) -> None:
+    loader = steps_after_the_released()
+    installation.run(MAKE_RELEASED)
     old = loader.project_state(RELEASED).apps
     models = [model for model in old.get_models() if model._meta.app_label in OURS and model._meta.managed]
     with installation.connect() as database:
@@ -178,9 +236,12 @@ def test_a_filled_database_of_the_released_version_is_brought_up_to_date(install
             database.execute("SET CONSTRAINTS ALL DEFERRED")
         counts = fill(database, models)
         database.commit()
-    installation.migrate((), ("--check",))
-    with installation.connect() as database:
+    installation.run(UPGRADE)
+    new = str(new_database if settings.EMBEDDED else connection.settings_dict["NAME"])
+    with installation.connect() as database, installation.connect(new) as fresh:
         for table, count in counts.items():
             assert database.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0] >= count, table
+        assert schema(database) == schema(fresh)
         if settings.EMBEDDED:
             assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+            assert shipped(database) == shipped(fresh)
