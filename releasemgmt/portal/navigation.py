@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import reverse, reverse_lazy
+from django.urls import reverse
+from django.utils.functional import lazy
 
 MATRIX = "deployments_deployment_matrix"
 #: The roles that are offered reports; as texts, for settings import this file before there are models.
 REPORTED_TO = {"auditor", "release_manager", "administrator"}
 
 
+@cache
+def address(name: str) -> str:
+    """Where a page is; each page shows the addresses of all entries."""
+    return reverse(f"admin:{name}")
+
+
 def link(title: str, icon: str, name: str) -> dict[str, Any]:
     """An entry of the side bar: an address by its URL name, lit on its page and on those below it."""
 
     def lit(request: HttpRequest) -> bool:
-        here, there = request.path, reverse(f"admin:{name}")
-        if reverse(f"admin:{MATRIX}") in (here, there):  # it stands below the list of deployments
+        here, there = request.path, address(name)
+        if address(MATRIX) in (here, there):  # it stands below the list of deployments
             return here == there
         return here == there or (name != "index" and here.startswith(there))
 
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}"), "active": lit}
+    return {"title": title, "icon": icon, "link": lazy(address, str)(name), "active": lit}
 
 
 def reports(request: HttpRequest) -> bool:
