@@ -11,12 +11,14 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.commands.roles import grant_role
 from releasemgmt.accounts.models import ApiToken, Role, RoleAssignment, Scope, Team, User
 from releasemgmt.workflow.commands import command, create, edit, lock, permit, record, validate
 from releasemgmt.workflow.errors import Conflict, Invalid
+from releasemgmt.workflow.prepared import prepared
 
 #: Makes a leaked token recognisable to secret scanners.
 TOKEN_PREFIX = "rmt_"  # noqa: S105 - it is the public part
@@ -24,7 +26,7 @@ TOKEN_PREFIX = "rmt_"  # noqa: S105 - it is the public part
 
 def system() -> User:
     """The one user as which the engine acts; without password, session or token."""
-    user = User.objects.filter(kind=User.Kind.SYSTEM).first()
+    user = _the_system().first()
     if user is not None:
         return user
     with command():
@@ -33,6 +35,11 @@ def system() -> User:
         user.save(force_insert=True)
         record(lock(user), "accounts.user.create", actor=user, data={"bootstrap": True})
         return lock(user)
+
+
+@prepared
+def _the_system() -> QuerySet[User]:
+    return User.objects.filter(kind=User.Kind.SYSTEM)
 
 
 def create_team(*, key: str, name: str, actor: User) -> Team:
