@@ -50,6 +50,15 @@ class EnvironmentFactory(factory.django.DjangoModelFactory[Environment]):
     rank = factory.LazyAttribute(lambda environment: 10 * (1 + Tier.values.index(environment.tier)))
 
 
+def one_of_each_tier() -> list[Environment]:
+    """The environments that are named after their tier; what is missing is made in one statement."""
+    there = list(Environment.objects.filter(key__in=Tier.values))
+    missing = set(Tier.values) - {each.key for each in there}
+    return there + Environment.objects.bulk_create(
+        EnvironmentFactory.build(key=tier) for tier in Tier.values if tier in missing
+    )
+
+
 class ProductFactory(factory.django.DjangoModelFactory[Product]):
     """A product that uses one environment of each tier and has one component, `app`."""
 
@@ -65,7 +74,7 @@ class ProductFactory(factory.django.DjangoModelFactory[Product]):
     @factory.post_generation
     def environments(self: Product, create: bool, extracted: Any, **kwargs: Any) -> None:
         if create:
-            self.environments.set(extracted or [EnvironmentFactory(key=tier) for tier in Tier.values])
+            self.environments.add(*(extracted or one_of_each_tier()))
 
     @factory.post_generation
     def components(self: Product, create: bool, extracted: Any, **kwargs: Any) -> None:
