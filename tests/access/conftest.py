@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.template import Template
 from django.test import override_settings
+from django.test.utils import _TestState
 
 from tests.access.world import World
 
@@ -18,6 +20,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "tests/access/" in item.nodeid:
                 item.add_marker(pytest.mark.skip(reason="walked on the embedded default"))
+
+
+@pytest.fixture(autouse=True, scope="package")
+def nobody_looks_at_contexts(django_test_environment: None) -> Iterator[None]:
+    """Django's test client copies the context of each template, of several dozen for a page: here they just render."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(Template, "_render", _TestState.saved_data.template_render)  # type: ignore[attr-defined]
+    yield
+    patch.undo()
 
 
 @pytest.fixture(scope="package")
