@@ -71,16 +71,16 @@ def waiting(scope: Scope) -> list[tuple[datetime, int]]:
 
 def _waiting(scope: Scope) -> list[tuple[datetime, int]]:
     end = scope.observed.end
-    left = Q(released_at=None) | Q(released_at__gte=end, in_baseline=False)
-    rows = known(scope).counted()
+    made = known(scope).counted().filter(committed_at__lt=end)
+    left = [made.filter(released_at=None), made.timed().filter(released_at__gte=end)]  # either is in an index
     if scope.looks_back:
-        left |= Q(owned_since__gt=scope.as_of)
         then = FormerOwner.objects.filter(owned_since__lte=scope.as_of, owned_until__gt=scope.as_of)
         then = then.filter(Q(released_at__lt=end) | Q(in_baseline=True))
-        rows = rows.exclude(pk__in=then.values("commit"))
-    rows = rows.filter(left, committed_at__lt=end).order_by("committed_at", "pk")
-    found: Any = rows.values_list(Number("committed_at"), "pk")
-    return [(instant(number), pk) for number, pk in found]
+        left = [
+            rows.exclude(pk__in=then.values("commit")) for rows in (*left, made.filter(owned_since__gt=scope.as_of))
+        ]
+    found: set[Any] = set(chain.from_iterable(rows.values_list(Number("committed_at"), "pk") for rows in left))
+    return [(instant(at), pk) for at, pk in sorted(found)]
 
 
 def change_lead_time(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
