@@ -118,6 +118,7 @@ class Event(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["stream", "seq"], name="event_once_in_its_stream")]
+        indexes = [models.Index(fields=["kind", "at"], name="event_by_kind")]
         ordering = ["stream", "seq"]
 
     def __str__(self) -> str:

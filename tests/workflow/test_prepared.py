@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from releasemgmt.accounts.models import Role, RoleAssignment, Team, User
-from releasemgmt.workflow.prepared import prepared
+from releasemgmt.workflow.prepared import planned_for_its_values, prepared
 from tests.conftest import NOW
 from tests.factories import TeamFactory, someone
 
@@ -71,3 +71,20 @@ def test_each_iteration_asks_anew_and_related_rows_come_along() -> None:
 def test_tuples_of_values_work_too() -> None:
     teams = [TeamFactory(name=name) for name in ("B", "A", "C")]
     assert list(names(tuple(team.pk for team in teams[:2]))) == [("A",), ("B",)]
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite keeps no plans")
+def test_a_plan_is_kept_but_for_what_is_planned_for_its_values() -> None:
+    def kept(column: str) -> int:
+        for _ in range(5):
+            list(Team.objects.filter(**{column: "x"}).values_list("revision"))
+        asked = (
+            f'SELECT "accounts_team"."revision" AS "revision" FROM "accounts_team" WHERE "accounts_team"."{column}" ='
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE strpos(statement, %s) > 0", [asked])
+            return int(cursor.fetchone()[0])
+
+    with planned_for_its_values():
+        assert kept("key") == 0
+    assert kept("name") == 1

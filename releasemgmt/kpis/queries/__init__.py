@@ -6,6 +6,7 @@ The number of statements does not depend on how many facts or buckets there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from releasemgmt.kpis.queries import commits, defects, deployments, failures, go
 from releasemgmt.kpis.queries.figure import Figure, Row, trend
 from releasemgmt.kpis.queries.records import Record, described
 from releasemgmt.kpis.queries.scope import FIRST, MOST_BUCKETS, Scope, asked
+from releasemgmt.workflow.prepared import planned_for_its_values
 
 __all__ = [
     "FIGURES",
@@ -62,7 +64,8 @@ FIGURES: Mapping[str, Computed] = {
 def answer(scope: Scope) -> Iterator[tuple[Span, dict[str, dict[str, Any]]]]:
     """Every figure of the whole time, with its trend, then of each bucket."""
     spans = [scope.span, *scope.buckets]
-    found = {name: list(figure.of(scope, spans)) for name, figure in FIGURES.items()}
+    with nullcontext() if scope.product else planned_for_its_values():  # of all products it is a lot
+        found = {name: list(figure.of(scope, spans)) for name, figure in FIGURES.items()}
     for n, span in enumerate(spans):
         figures = {name: each[n].as_json(scope, span) for name, each in found.items()}
         if not n:

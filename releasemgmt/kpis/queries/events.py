@@ -28,11 +28,17 @@ def streams(rows: QuerySet[Any]) -> QuerySet[Any]:
     return found
 
 
-def happened(scope: Scope, rows: QuerySet[Any], *, kinds: Collection[str]) -> Iterator[Happened]:
-    """What of these kinds had happened to the records by then, in the order of each."""
+def happened(
+    scope: Scope, rows: QuerySet[Any], *, kinds: Collection[str], one_of: Collection[str]
+) -> Iterator[Happened]:
+    """What of these kinds had happened by then, in the order of each, to the records that saw one of some in the time.
+
+    What happened in the time is found by its kind, so that the rest of the log is not looked through.
+    """
     before = f"{rows.model._meta.app_label}.{rows.model._meta.model_name}."
-    events = Event.objects.filter(
-        stream__in=streams(rows), kind__in=[before + each for each in kinds], at__lte=scope.as_of
-    )
+    begin, end = scope.observed
+    seen = Event.objects.filter(kind__in=[before + each for each in one_of], at__gte=begin, at__lt=end)
+    events = Event.objects.filter(kind__in=[before + each for each in kinds], at__lte=scope.as_of)
+    events = events.filter(stream__in=seen.values("stream")).filter(stream__in=streams(rows))
     for stream, kind, at in events.order_by("stream", "seq").values_list("stream", "kind", "at"):
         yield Happened(int(stream.rpartition(":")[2]), kind.rpartition(".")[2], at)

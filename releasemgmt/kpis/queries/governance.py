@@ -49,13 +49,11 @@ def ways(scope: Scope) -> Timeline[Way]:
 
 def _ways(scope: Scope) -> Timeline[Way]:
     """Of the releases that were deployed first, by their events, in the time that is asked for."""
-    span = scope.observed
-    about = scope.of(Release.objects.filter(updated_at__gte=span.begin, released_at__isnull=False, imported=False))
     steps: dict[int, list[Happened]] = defaultdict(list)
-    for event in happened(scope, about, kinds=STATES):
+    for event in happened(scope, scope.of(Release.objects.all()), kinds=STATES, one_of=["deploy"]):
         steps[event.pk].append(event)
     found = (_way(pk, events) for pk, events in steps.items())
-    return Timeline(way for way in found if way and way.at in span)
+    return Timeline(way for way in found if way and way.at in scope.observed)
 
 
 def _way(pk: int, events: Sequence[Happened]) -> Way | None:
@@ -193,10 +191,10 @@ def submitted(scope: Scope) -> Timeline[Submitted]:
 
 
 def _submitted(scope: Scope) -> Timeline[Submitted]:
-    changes = scope.of(ChangeRequest.objects.filter(updated_at__gte=scope.span.begin))
-    types = dict(changes.order_by().values_list("pk", "type"))
+    changes, kinds = scope.of(ChangeRequest.objects.all()), ("submit", "record")
+    types = dict(changes.filter(updated_at__gte=scope.span.begin).order_by().values_list("pk", "type"))
     found: dict[int, Submitted] = {}
-    for event in happened(scope, changes, kinds=("submit", "record")):
+    for event in happened(scope, changes, kinds=kinds, one_of=kinds):
         if event.pk in types and event.pk not in found:
             found[event.pk] = Submitted(event.at, event.pk, types[event.pk] == ChangeRequest.Type.EMERGENCY)
     return Timeline(found.values())
