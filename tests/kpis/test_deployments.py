@@ -34,6 +34,14 @@ def test_five_deployments_in_seven_days(shop: Shop) -> None:  # fixture 15
     assert days == [0, 5, 0, 0, 0, 0, 0, 0]
 
 
+def test_the_interval_from_what_was_before_the_asked_time_is_of_no_time(shop: Shop) -> None:
+    for n, at in enumerate((NOW - 4 * DAY, NOW, NOW + DAY)):
+        ship(shop, f"1.{n}", at=at)
+    assert figures(shop.ci, product=shop.product)["deployment_frequency"]["median_interval"] == 86400
+    days = by_bucket(shop.ci, "day", product=shop.product)
+    assert {each["deployment_frequency"]["median_interval"] for _begin, each in days} == {None}
+
+
 def test_a_rollback_and_a_hotfix(shop: Shop) -> None:  # fixture 8
     commits(shop, [(1, NOW - 9 * DAY), (2, NOW - 8 * DAY), (3, NOW - DAY), (4, NOW + 110 * MINUTE)])
     ship(shop, "1", at=NOW - DAY, tip=2)

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection
 
 from releasemgmt.kpis.definitions import Span, offsets
 from releasemgmt.kpis.queries.gathered import (
@@ -24,7 +25,7 @@ from releasemgmt.kpis.queries.gathered import (
 )
 from releasemgmt.releases.models import Commit
 from tests.deployments.world import Shop
-from tests.kpis.world import commits
+from tests.kpis.world import commits, figures
 
 TIME = Span(datetime(2011, 6, 1, 0, 0, 0, 5, tzinfo=UTC), datetime(2012, 6, 1, tzinfo=UTC))
 #: With summer time, of half an hour too; without; one that left out a day; one that stops its summer time for Ramadan.
@@ -106,3 +107,18 @@ def test_columns_are_in_the_order_of_time() -> None:
     assert found.at == at
     assert found.within(Span(instant(at[1]), instant(at[3]))).at == at[1:3]
     assert found.where([True, False, False, True]).at == [at[0], at[3]]
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite keeps no plans")
+def test_a_question_about_all_products_is_planned_for_its_values_one_about_a_product_is_not(shop: Shop) -> None:
+    def runs_of_kept_plans() -> int:
+        with connection.cursor() as cursor:
+            plans = "FROM pg_prepared_statements WHERE strpos(statement, 'JSON_AGG') > 0"
+            cursor.execute(f"SELECT coalesce(sum(generic_plans + custom_plans), 0) {plans}")
+            return int(cursor.fetchone()[0])
+
+    for product, is_kept in ((None, False), (shop.product, True)):
+        before = runs_of_kept_plans()
+        for _ in range(5):
+            figures(shop.ci, product=product)
+        assert (runs_of_kept_plans() > before) is is_kept

@@ -64,6 +64,18 @@ def test_what_came_to_light_late_restates_lead_times(shop: Shop) -> None:
     assert (nothing["commit_volume"]["n"], nothing["commits_per_active_day"]["value"]) == (0, None)
 
 
+def test_what_was_not_known_to_be_released_waited_then(shop: Shop) -> None:
+    known = START + 20 * DAY
+    with time_machine.travel(START + 10 * DAY, tick=False):
+        send_commits(shop.product, commits=[commit(1), commit(2, 1)], actor=system(), now=known)
+    with time_machine.travel(known, tick=False):
+        given: list[Any] = [past("1", 1, day=5), past("2", 2, day=6)]
+        import_past(shop.product, releases=given, actor=system(), now=known)
+    asked = {**SPRING, "product": shop.product, "end": START + 15 * DAY}
+    waited = [figures(shop.ci, **asked, as_of=known + n * DAY)["change_lead_time"]["open"]["count"] for n in (-1, 1)]
+    assert waited == [2, 0]
+
+
 def test_of_two_releases_of_one_instant_the_first_recorded_is_the_baseline(shop: Shop) -> None:
     send_commits(shop.product, commits=[commit(1), commit(2, 1)], actor=shop.ci, now=NOW)
     given: list[Any] = [past("1", 1, day=5), past("2", 2, day=5)]
@@ -71,6 +83,8 @@ def test_of_two_releases_of_one_instant_the_first_recorded_is_the_baseline(shop:
     found = figures(shop.ci, product=shop.product, **SPRING)
     for name in ("release_cycle_time", "change_lead_time"):
         assert (found[name]["n"], found[name]["excluded"]) == (1, {"baseline": 1}), name
+    rows = queries.rows(scope(shop.ci, product=shop.product, **SPRING), "release_cycle_time")
+    assert [row.left_out for row in sorted(rows, key=lambda row: row.pk)] == ["baseline", ""]
 
 
 def test_what_a_release_brings_when_it_is_deployed_again_counts_from_its_first_time_on() -> None:

@@ -47,6 +47,14 @@ def test_the_same_release_again_is_200_and_another_one_409_with_its_url(ci: Call
     assert refused["url"] == made.json()["url"] and Release.objects.count() == 1
 
 
+def test_components_are_told_by_their_keys_in_order(ci: Caller, world: World) -> None:
+    world.product.components.create(key="admin", name="Admin")
+    body = {"product": "shop", "version": "1.0", "components": ["app", "admin"]}
+    made = ci.post(f"{API}/releases/", body).json()
+    listed = ci.get(f"{API}/releases/").json()["results"]
+    assert [each["components"] for each in (made, *listed)] == [["admin", "app"]] * 2
+
+
 def test_a_release_is_found_by_number_and_by_alias(ci: Caller, world: World) -> None:
     release = world.planned()
     for name in (release.number, "shop@1.0"):

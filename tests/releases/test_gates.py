@@ -200,6 +200,7 @@ def test_risk_is_raised_by_people_and_never_lowered(world: World) -> None:
 def test_open_defects_follow_to_the_next_release(world: World) -> None:
     defect, fixed = world.defect(), world.defect(title="Gone")
     fire(fixed, "fix", actor=world.author, now=NOW)
+    World().defect(title="Of another product")
     release = world.planned("2.0")
     assert [link.defect for link in release.defect_links.all()] == [defect]
 

@@ -163,7 +163,7 @@ def arrivals(scope: Scope) -> Arrivals:
 
 def _arrivals(scope: Scope) -> Arrivals:
     rows = owned(scope).order_by().values("product", "released_at", "first_release")  # as their index is in order
-    counts = {
+    counts = {  # of a column that is in the index, as the others are: the key is not
         "commits": Count("released_at", filter=COUNTED),
         "merges": Count("released_at", filter=Q(is_merge=True)),
         "bots": Count("released_at", filter=Q(is_bot=True, is_merge=False)),

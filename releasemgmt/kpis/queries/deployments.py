@@ -88,7 +88,7 @@ def _known_since(scope: Scope) -> datetime | None:
 
 
 @dataclass
-class Changes(Columns):
+class Advances(Columns):
     """Deployments that brought something to production, and when the one before it did that, of the same product."""
 
     day: list[int]
@@ -96,7 +96,7 @@ class Changes(Columns):
     before: list[int | None]
 
 
-def _changes(scope: Scope) -> Changes:
+def _changes(scope: Scope) -> Advances:
     found = deployed(scope)
     found = found.where(map(gt, found.succeeded, found.goes_back))
     last: dict[int, int] = {}
@@ -104,7 +104,7 @@ def _changes(scope: Scope) -> Changes:
     for product, at in zip(found.product, found.at, strict=True):
         before.append(last.get(product))
         last[product] = at
-    return Changes(found.at, found.day, found.product, before)
+    return Advances(found.at, found.day, found.product, before)
 
 
 def deployment_frequency(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
