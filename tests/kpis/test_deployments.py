@@ -70,6 +70,14 @@ def test_a_rollback_and_a_hotfix(shop: Shop) -> None:  # fixture 8
     assert [row.value for row in volumes] == [2, 1, 1]
 
 
+def test_a_hotfix_says_that_what_it_repairs_failed(shop: Shop) -> None:
+    broken = ship(shop, "1", at=NOW)
+    ship(shop, "1.1", at=NOW + HOUR, remediates=broken)
+    found = figures(shop.ci, product=shop.product)
+    assert (found["change_fail_rate"]["value"], found["change_fail_rate"]["n"]) == (1 / 2, 2)
+    assert found["failed_deployment_recovery_time"]["value"] == 3600
+
+
 def test_a_rollback_that_names_nothing_takes_back_what_was_there(shop: Shop) -> None:
     first = ship(shop, "1", at=NOW)
     ship(shop, "2", at=NOW + HOUR)

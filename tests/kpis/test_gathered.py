@@ -113,8 +113,8 @@ def test_columns_are_in_the_order_of_time() -> None:
 def test_a_question_about_all_products_is_planned_for_its_values_one_about_a_product_is_not(shop: Shop) -> None:
     def runs_of_kept_plans() -> int:
         with connection.cursor() as cursor:
-            plans = "FROM pg_prepared_statements WHERE strpos(statement, 'JSON_AGG') > 0"
-            cursor.execute(f"SELECT coalesce(sum(generic_plans + custom_plans), 0) {plans}")
+            plans = "FROM pg_prepared_statements WHERE strpos(statement, %s) > 0"
+            cursor.execute(f"SELECT coalesce(sum(generic_plans + custom_plans), 0) {plans}", ["JSON_AGG"])
             return int(cursor.fetchone()[0])
 
     for product, is_kept in ((None, False), (shop.product, True)):
