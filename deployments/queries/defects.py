@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, TextField, Value
-from django.db.models.functions import Cast, Concat
+from django.db.models import Q
 
 from deployments.models import Deployment
 from releasemgmt.catalog.models import Product, Tier
 from releasemgmt.releases.models import DefectLink, KnownDefect, Release
 from releasemgmt.workflow.models import Event
+from releasemgmt.workflow.queries import edited_since, streams
 
 REOPENED, REJECTED = "releases.knowndefect.reopen", "releases.knowndefect.reject"
 LINKED = "releases.defect_link.set"
@@ -30,7 +30,6 @@ class DefectLife:
 
     defect_id: int
     product_id: int
-    severity: str
     opened_at: datetime | None
     fixed_at: datetime | None
     rejected_at: datetime | None
@@ -39,7 +38,7 @@ class DefectLife:
 def defect_lives(products: Collection[Product | int], *, as_of: datetime | None = None) -> list[DefectLife]:
     """The lives of the products' known defects, as known now or at a past instant, by number.
 
-    Four statements; a fifth for a past instant.
+    Four statements; two more for a past instant.
     """
     defects = KnownDefect.objects.filter(product__in=products)
     defects = defects.filter(created_at__lte=as_of) if as_of else defects
@@ -48,23 +47,23 @@ def defect_lives(products: Collection[Product | int], *, as_of: datetime | None 
     for defect, at in _fixes(products, as_of):
         if at > turns.get((REOPENED, defect), at.min.replace(tzinfo=at.tzinfo)):
             fixes[defect].append(at)
-    columns = ("pk", "product_id", "severity", "opened_at")
+    thought = edited_since(defects, "opened_at", as_of) if as_of else {}
+    then = {pk: at and datetime.fromisoformat(at) for pk, at in thought.items()}
     return [
-        DefectLife(pk, product, severity, opened, min(fixes[pk], default=None), turns.get((REJECTED, pk)))
-        for pk, product, severity, opened in defects.order_by("pk").values_list(*columns)
+        DefectLife(pk, product, then.get(pk, opened), min(fixes[pk], default=None), turns.get((REJECTED, pk)))
+        for pk, product, opened in defects.order_by("pk").values_list("pk", "product_id", "opened_at")
     ]
 
 
 def _turns(defects: Any, as_of: datetime | None) -> dict[tuple[str, int], datetime]:
     """When each was reopened last, and when it was rejected."""
-    rows = _events(defects, "knowndefect", [REOPENED, REJECTED], as_of).values_list("kind", "stream", "at")
+    rows = _events(defects, [REOPENED, REJECTED], as_of).values_list("kind", "stream", "at")
     return {(kind, int(stream.partition(":")[2])): at for kind, stream, at in rows}
 
 
-def _events(rows: Any, noun: str, kinds: Collection[str], as_of: datetime | None) -> Any:
+def _events(rows: Any, kinds: Collection[str], as_of: datetime | None) -> Any:
     """What of these kinds had happened to records by then."""
-    streams = rows.values(named=Concat(Value(f"{noun}:"), Cast("pk", TextField()), output_field=TextField()))
-    events = Event.objects.filter(stream__in=streams, kind__in=kinds).order_by("stream", "seq")
+    events = Event.objects.filter(stream__in=streams(rows), kind__in=kinds).order_by("stream", "seq")
     return events.filter(at__lte=as_of) if as_of else events
 
 
@@ -92,6 +91,6 @@ def _fixes(products: Collection[Product | int], as_of: datetime | None) -> list[
 
 def _told(products: Collection[Product | int], as_of: datetime) -> set[tuple[int, int]]:
     """Of which releases somebody had said by then that they fix which defects; what was imported says so by itself."""
-    events = _events(Release.objects.filter(product__in=products), "release", [LINKED], as_of)
+    events = _events(Release.objects.filter(product__in=products), [LINKED], as_of)
     rows = events.filter(data__relation=DefectLink.Relation.FIXED_IN).values_list("stream", "data__defect")
     return {(int(stream.partition(":")[2]), int(number.partition("-")[2])) for stream, number in rows}

@@ -14,7 +14,8 @@ from django.db import models
 
 @cache
 def _time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    """Those of places and of fixed clocks: what a machine calls its own, or has before it is set up, is none."""
+    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def time_zone_exists(name: str) -> None:

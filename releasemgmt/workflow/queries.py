@@ -62,6 +62,25 @@ def timeline(obj: Aggregate) -> QuerySet[Event]:
     return Event.objects.filter(stream=obj.stream).select_related("actor", "on_behalf_of").order_by("-seq")
 
 
+def stream_of(model: type[Model]) -> Concat:
+    """The name of a row's event stream, as the database puts it together."""
+    return Concat(Value(f"{model._meta.model_name}:"), Cast("pk", TextField()), output_field=TextField())
+
+
+def streams(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """The names of these records' event streams."""
+    found: QuerySet[Any, Any] = rows.order_by().annotate(its_stream=stream_of(rows.model)).values("its_stream")
+    return found
+
+
+def edited_since(rows: QuerySet[Any], name: str, at: datetime) -> dict[int, Any]:
+    """What a plain field said at an instant, by the keys of those records in which it was edited after that."""
+    kind = f"{rows.model._meta.app_label}.{rows.model._meta.model_name}.edit"
+    edits = Event.objects.filter(kind=kind, at__gt=at, data__changes__has_key=name, stream__in=streams(rows))
+    latest_first = edits.order_by("stream", "-seq").values_list("stream", f"data__changes__{name}__0")
+    return {int(stream.rpartition(":")[2]): before for stream, before in latest_first}
+
+
 def aggregates() -> list[type[Aggregate]]:
     """Every model whose rows have an event stream."""
     return [model for model in apps.get_models() if issubclass(model, Aggregate)]
@@ -143,9 +162,7 @@ def _heads() -> Iterator[Head]:
     first, *others = (
         model._base_manager.order_by()
         .annotate(
-            head=_by_bytes(
-                Concat(Value(f"{model._meta.model_name}:"), Cast("pk", TextField()), output_field=TextField())
-            )
+            head=_by_bytes(stream_of(model))
         )
         .values_list("head", "event_seq", "event_hash")
         for model in aggregates()

@@ -21,7 +21,7 @@ from deployments.queries import (
     with_suspect,
 )
 from releasemgmt.catalog.models import ReleaseModel
-from releasemgmt.releases.commands import create_defect, link_defect
+from releasemgmt.releases.commands import create_defect, edit_defect, link_defect
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow.commands import fire
 from tests.conftest import NOW
@@ -148,8 +148,15 @@ def test_a_defect_lives_until_its_fix_is_deployed_and_on_when_it_is_reopened(
         third = create_defect(product=shop.product, title="Loud", actor=shop.author, now=at(60), opened_at=at(45))
     with time_machine.travel(at(70), tick=False):
         link_defect(second, defect=third, relation="fixed_in", actor=shop.author, now=at(70))
-    fixed = [defect_lives([shop.product], as_of=at(minute))[-1].fixed_at for minute in (65, 75)]
-    assert fixed == [None, at(50)]  # it was in there before anybody said so
+    for minute, opened in ((80, at(44)), (90, at(43))):
+        with time_machine.travel(at(minute), tick=False):
+            edit_defect(third, changes={"opened_at": opened}, actor=shop.author, now=at(minute))
+    with django_assert_num_queries(6):
+        defect_lives([shop.product], as_of=at(65))
+    lives = [defect_lives([shop.product], as_of=at(minute))[-1] for minute in (65, 75, 85, 95)]
+    assert [life.fixed_at for life in lives] == [None, *[at(50)] * 3]  # it was in there before anybody said so
+    assert [life.opened_at for life in lives] == [at(45), at(45), at(44), at(43)]
+    assert defect_lives([shop.product])[-1] == lives[-1]
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ def test_tables_hold_no_formula(busy: Shop) -> None:
     ("asked", "pointer", "said"),
     [
         ({"time_zone": "Mars/Olympus"}, "/time_zone", "no time zone Mars/Olympus"),
+        ({"time_zone": "localtime"}, "/time_zone", "no time zone localtime"),
         ({"bucket": "year"}, "/bucket", "not a valid choice"),
         ({"from": "2026-03-06T00:00:00Z", "to": "2026-03-05T00:00:00Z"}, "/to", "ends before it begins"),
         ({"from": "1026-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z", "bucket": "day"}, "/from", "1970 and 2199"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from approvals.commands import submit
+from approvals.commands import edit_change, submit
 from deployments.commands import report_deployment
 from releasemgmt.workflow.commands import command, fire, lock, record
 from tests.approvals.world import World, say
@@ -84,3 +84,14 @@ def test_each_counts_on_the_day_on_which_it_happened(worlds: list[World]) -> Non
         "overrides_used": [1, 0],
         "releases_reworked": [1, 0],
     }
+
+
+def test_what_a_change_was_thought_to_be_counts_as_of_then(worlds: list[World]) -> None:
+    ours = worlds[0]
+    change = submit(ours.change(), actor=ours.author, now=NOW)
+    later = {"actor": ours.manager, "now": NOW + 2 * HOUR}
+    with time_machine.travel(NOW + 2 * HOUR, tick=False):
+        change = fire(change, "revise", reason="It burns.", **later)
+        edit_change(change, changes={"type": "emergency", "incident_reference": "INC-1"}, **later)
+    known = [figures(ours.manager, as_of=NOW + n * HOUR)["emergency_changes"]["value"] for n in (1, 3)]
+    assert known == [0, 1]

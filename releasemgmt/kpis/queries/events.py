@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet, TextField, Value
-from django.db.models.functions import Cast, Concat
+from django.db.models import QuerySet
 
 from releasemgmt.kpis.queries.scope import Scope
 from releasemgmt.workflow.models import Event
+from releasemgmt.workflow.queries import streams
 
 
 class Happened(NamedTuple):
@@ -19,13 +19,6 @@ class Happened(NamedTuple):
     pk: int
     what: str
     at: datetime
-
-
-def streams(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """The names of these records' event streams."""
-    name = Concat(Value(f"{rows.model._meta.model_name}:"), Cast("pk", TextField()), output_field=TextField())
-    found: QuerySet[Any, Any] = rows.order_by().annotate(its_stream=name).values("its_stream")
-    return found
 
 
 def happened(

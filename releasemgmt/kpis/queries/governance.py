@@ -12,11 +12,12 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from approvals.models import ApprovalRound, ChangeRequest
 from releasemgmt.kpis.definitions import Span, seconds_between, spread
-from releasemgmt.kpis.queries.events import Happened, happened, streams
+from releasemgmt.kpis.queries.events import Happened, happened
 from releasemgmt.kpis.queries.figure import COUNT, OPEN, Figure, Row, ratio, survival
 from releasemgmt.kpis.queries.scope import Scope, Timeline
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow.models import Event
+from releasemgmt.workflow.queries import edited_since, streams
 
 #: Where a release comes to by each step of its way to users.
 STATES = {
@@ -193,6 +194,7 @@ def submitted(scope: Scope) -> Timeline[Submitted]:
 def _submitted(scope: Scope) -> Timeline[Submitted]:
     changes, kinds = scope.of(ChangeRequest.objects.all()), ("submit", "record")
     types = dict(changes.filter(updated_at__gte=scope.span.begin).order_by().values_list("pk", "type"))
+    types |= edited_since(changes, "type", scope.as_of) if scope.looks_back else {}
     found: dict[int, Submitted] = {}
     for event in happened(scope, changes, kinds=kinds, one_of=kinds):
         if event.pk in types and event.pk not in found:
