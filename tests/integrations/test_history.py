@@ -13,7 +13,7 @@ import pytest
 from releasemgmt.integrations.history import BadValueError, History, HistoryError, parse, read
 from releasemgmt.integrations.history.rows import HEADER, instant
 
-DAY = "2024-03-01T10:00:00Z"
+DAY, LATER = "2024-03-01T10:00:00Z", "2024-03-02T10:00:00Z"
 
 
 def sha(n: int) -> str:
@@ -249,11 +249,10 @@ def test_an_incident_that_ends_up_impossible_waits_with_all_its_revisions(tmp_pa
 
 
 def test_one_bad_revision_leaves_the_others(tmp_path: Path) -> None:
-    later = "2024-03-02T10:00:00Z"
     revisions = [
         incident(started_at=None),
-        incident(recorded_at=later),
-        {"id": "a", "recorded_at": later, "deleted": True},
+        incident(recorded_at=LATER),
+        {"id": "a", "recorded_at": LATER, "deleted": True},
     ]
     history = incidents(tmp_path, None, revisions)
     assert [found.is_deleted for _source, _line, found in history.incidents] == [False, True]
@@ -267,3 +266,15 @@ def test_a_final_state_counts_where_no_revision_says_more(tmp_path: Path) -> Non
         ("incident_revisions", "b"),
         ("incidents", "a"),
     ]
+
+
+def test_of_two_final_states_of_one_time_the_first_stands(tmp_path: Path) -> None:
+    said = [{"title": "Down"}, {"title": "Up"}, {"title": "Down"}, {"title": "Up", "last_recorded_at": LATER}]
+    ends = [{**incident("a"), "last_recorded_at": DAY, **each} for each in said]
+    history = incidents(tmp_path, ends, None)
+    assert [(line.number, found.title) for _source, line, found in history.incidents] == [
+        (1, "Down"),
+        (3, "Down"),
+        (4, "Up"),
+    ]
+    assert told(history) == [(2, "Line 1 says something else of a at the same time.")]

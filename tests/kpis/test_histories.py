@@ -186,6 +186,7 @@ def test_a_monitoring_system_sees_what_is_going_on(shop: Shop) -> None:
         ship(shop, "2", at=NOW - HOUR / 2, status="failed")
         commits(shop, [(1, NOW), (2, NOW)])
         down(shop, NOW - HOUR)
+        down(shop, NOW + HOUR)  # it has not begun
         told = Client().get("/metrics").content.decode()
     for name, value in (("open_incidents", 1), ("waiting_commits", 2), ("deployments_1d", 1)):
         assert f'releasemgmt_{name}{{product="shop"}} {float(value)}' in told

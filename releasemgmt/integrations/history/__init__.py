@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +151,21 @@ def _read_incidents(files: Mapping[str, Path], history: History) -> None:
     kept = [("incident_revisions", line, row) for line, row in revisions if row.id not in impossible]
     history.held_back = len(revisions) - len(kept)
     told = {row.id for _source, _line, row in kept}
-    kept += [("incidents", line, row) for line, row in ends if row.id not in told]
+    kept += [("incidents", line, row) for line, row in _one_end_each(ends, bad_ends) if row.id not in told]
     history.incidents = sorted(kept, key=lambda each: each[2].recorded_at)
     history.bad += [*bad_ends, *bad_revisions]
+
+
+def _one_end_each(ends: list[tuple[Line, IncidentRow]], bad: list[BadRow]) -> Iterator[tuple[Line, IncidentRow]]:
+    """The final states; of two that say different things of one time the first, the other goes to `bad`."""
+    seen: dict[tuple[str, datetime], tuple[Line, IncidentRow]] = {}
+    for line, row in ends:
+        first, said = seen.setdefault((row.id, row.recorded_at), (line, row))
+        if said == row:
+            yield line, row
+        else:
+            reason = f"Line {first.number} says something else of {row.id} at the same time."
+            bad.append(BadRow("incidents", line.number, line.text, reason))
 
 
 def _last_of_each(rows: list[BadRow], ids: set[str]) -> list[BadRow]:
