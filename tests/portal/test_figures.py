@@ -120,6 +120,15 @@ def test_a_chart_draws_what_its_table_says(desk: Client) -> None:
     assert sum(count or 0 for _band, count, _title in drawn(found["Distribution of change lead time"])["value"]) == 2
 
 
+def test_a_release_that_waits_in_no_state_is_a_case_too(desk: Client, busy: Shop) -> None:
+    assert "Cycle time by stage. A chart appears with its first case" in text(desk)
+    with time_machine.travel(NOW + DAY, tick=False):
+        busy.report(release=busy.release("3"), started_at=NOW, finished_at=NOW)
+    stages = figures(text(desk))["Cycle time by stage"]
+    assert "3 Mar 2026 0 s 0 s 0 s 0 s 0 s 1" in said(stages) and "2 Mar 2026 – – – – – 0" in said(stages)
+    assert [value for _at, value, _title in drawn(stages)["stage-0"] if value is not None] == [0]
+
+
 def test_the_timeline_opens_at_the_time_that_is_shown(desk: Client) -> None:
     html = text(desk, product="shop", period="own", begin="2026-02-01", end="2026-02-20")
     assert "change/timeline/?on=2026-02-20" in html

@@ -29,6 +29,7 @@ from releasemgmt.portal.figures.words import (
     DAY,
     ENOUGH,
     HOUR,
+    MINUTE,
     NOTHING,
     SECONDS,
     amount,
@@ -324,7 +325,7 @@ def stages(shown: Shown) -> Chart:
         says=_in_a_sentence(shown, "time_in_state"),
         table=_stage_table(shown),
         across=shown.across,
-        up=from_nothing(max([figure["mean"] or 0 for _span, figure in found], default=0) or DAY, SECONDS),
+        up=from_nothing(max([figure["mean"] or 0 for _span, figure in found], default=0) or MINUTE, SECONDS),
         series=[
             Series(f"stage-{n}", _stage(state).capitalize(), [_stay(shown, span, each, state) for span, each in found])
             for n, state in enumerate(BEFORE_USERS)
@@ -335,7 +336,7 @@ def stages(shown: Shown) -> Chart:
 def _stay(shown: Shown, span: Span, figure: Mapping[str, Any], state: str) -> Value:
     mean = figure["states"][state]["mean"]
     title = f"{shown.day(span.begin)}, {_stage(state)}: {duration(mean)} on average"
-    return _bar(_middle_of(span), mean, title)
+    return Value(_middle_of(span), mean, "" if mean is None else title)  # in no time is a case, too
 
 
 def _stage(state: str) -> str:
