@@ -161,9 +161,7 @@ def _rows() -> Iterator[Row]:
 def _heads() -> Iterator[Head]:
     first, *others = (
         model._base_manager.order_by()
-        .annotate(
-            head=_by_bytes(stream_of(model))
-        )
+        .annotate(head=_by_bytes(stream_of(model)))
         .values_list("head", "event_seq", "event_hash")
         for model in aggregates()
     )
