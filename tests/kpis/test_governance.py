@@ -89,7 +89,7 @@ def test_each_counts_on_the_day_on_which_it_happened(worlds: list[World]) -> Non
 def test_what_a_change_was_thought_to_be_counts_as_of_then(worlds: list[World]) -> None:
     ours = worlds[0]
     change = submit(ours.change(), actor=ours.author, now=NOW)
-    later = {"actor": ours.manager, "now": NOW + 2 * HOUR}
+    later: dict[str, Any] = {"actor": ours.manager, "now": NOW + 2 * HOUR}
     with time_machine.travel(NOW + 2 * HOUR, tick=False):
         change = fire(change, "revise", reason="It burns.", **later)
         edit_change(change, changes={"type": "emergency", "incident_reference": "INC-1"}, **later)
