@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from releasemgmt.kpis import queries
 from tests.conftest import NOW
@@ -171,3 +172,19 @@ def test_neither_merges_nor_bots_count(shop: Shop) -> None:
     commits(shop, [(1, NOW), (2, NOW)], is_bot=True)
     commits(shop, [(3, NOW)])
     assert figures(shop.ci, product=shop.product)["commits_per_active_day"]["n"] == 1
+
+
+def test_the_trend_is_of_buckets_that_are_over(shop: Shop) -> None:
+    midnight = NOW.replace(hour=0)
+    for day, times in enumerate((1, 3, 2, 4)):
+        for n in range(times):
+            ship(shop, f"{day}.{n}", at=midnight + day * DAY + MINUTE * (n + 1))
+
+    def trend(end: datetime, **asked: Any) -> Any:
+        given = {"begin": midnight, "end": end, "now": midnight + 9 * DAY, "bucket": "day", **asked}
+        return figures(shop.ci, product=shop.product, **given)["deployment_frequency"]["trend"]
+
+    assert trend(midnight + 3 * DAY) == {"last": 2, "usual": 2}
+    assert trend(midnight + 3.5 * DAY) == {"last": 2, "usual": 2}  # half a day is no day
+    assert trend(midnight + 8 * DAY, now=midnight + 3.5 * DAY) == {"last": 2, "usual": 2}
+    assert trend(midnight + DAY / 2) is None

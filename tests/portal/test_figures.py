@@ -102,7 +102,8 @@ def test_beside_each_chart_stands_its_table_and_a_click_away_what_it_means(desk:
     deployed = found["Deployments to production by day"]
     assert "2 Mar 2026 0 1 0 1" in said(deployed) and "1 Mar 2026 1 0 0 1" in said(deployed)
     strip = found["Downtime"]
-    assert "2 Mar 2026, 09:05 Down 1 h" in said(strip)
+    assert "2 Mar 2026, 09:05 INC-1, shop Down 1 h" in said(strip)
+    assert "known since 2 Mar 2026" in strip and "3 Feb 2026, 00:00 – Nothing is known 27 d" in said(strip)
 
 
 def test_a_chart_draws_what_its_table_says(desk: Client) -> None:
@@ -113,7 +114,7 @@ def test_a_chart_draws_what_its_table_says(desk: Client) -> None:
     ]
     deployed = drawn(found["Deployments to production by day"])
     assert [value for _at, value, _title in deployed["value"] if value] == [1]
-    assert [title for _at, value, title in deployed["bad"] if value] == ["2 Mar 2026: 1 deployment, 1 failed"]
+    assert [title for _at, value, title in deployed["bad"] if value] == ["2 Mar 2026: 1 deployment, 1 failed or did harm"]
     (((begin, end), _row, title),) = drawn(found["Downtime"])["down"]
     assert begin == (NOW + 5 * MINUTE).timestamp() * 1_000 and end - begin == 3_600_000
     assert title == "Down from 2 Mar 2026, 09:05, 1\u00a0h"
@@ -240,7 +241,7 @@ def test_what_was_known_on_a_day_is_told_everywhere(desk: Client, busy: Shop) ->
 def test_days_are_those_of_the_product(desk: Client, busy: Shop) -> None:
     type(busy.product).objects.filter(pk=busy.product.pk).update(time_zone="Asia/Tokyo")
     read = said(text(desk, product="shop"))
-    assert "Days and times in Asia/Tokyo." in read and "2 Mar 2026, 18:05 Down 1 h" in read
+    assert "Days and times in Asia/Tokyo." in read and "2 Mar 2026, 18:05 INC-1 Down 1 h" in read
 
 
 def test_more_history_asks_no_more_of_the_database(desk: Client, busy: Shop) -> None:

@@ -97,6 +97,6 @@ def tally(reasons: Iterable[str]) -> dict[str, int]:
 
 
 def trend(figures: Sequence[Figure]) -> dict[str, float | None] | None:
-    """The last bucket's value beside what is usual: the median of the buckets before it."""
+    """The last value beside what is usual: the median of those before it. The buckets are whole ones."""
     values = [figure.value for figure in figures]
     return {"last": values[-1], "usual": usual(values)} if values else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -90,6 +90,15 @@ class Scope:
     def buckets(self) -> list[Span]:
         """The days, weeks or months that are asked for, if they are."""
         return list(buckets(self.span, self.bucket, self.zone)) if self.bucket else []
+
+    @property
+    def whole_buckets(self) -> int:
+        """How many of them were over by then; the last one may be cut off."""
+        parts, moment = self.buckets, timedelta(microseconds=1)
+        over = sum(each.end <= self.as_of for each in parts)
+        around = Span(self.span.end - moment, self.span.end + moment)
+        is_cut_off = over == len(parts) and len(list(buckets(around, self.bucket, self.zone))) == 1
+        return over - is_cut_off
 
     def of(self, rows: Rows, product: str = "product") -> Rows:
         """The rows of these products, named one by one, so that an index by product is entered for each.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.utils.formats import date_format
 
-from releasemgmt.kpis.definitions import MEANINGS, Span
-from releasemgmt.kpis.queries import Row, Scope, rows
+from releasemgmt.kpis.definitions import MEANINGS, Span, seconds_between, union
+from releasemgmt.kpis.queries import Row, Scope, described, rows
 from releasemgmt.kpis.queries.governance import BEFORE_USERS
 from releasemgmt.portal.figures.drawing import (
     COUNTS,
@@ -35,6 +36,7 @@ from releasemgmt.portal.figures.words import (
     amount,
     counted,
     duration,
+    joined,
     number,
     share,
     told,
@@ -59,6 +61,7 @@ BANDS = (
 MOST_INCIDENTS = 200
 
 Figures = Mapping[str, Mapping[str, Any]]
+Buckets = Sequence[tuple[Span, Mapping[str, Any]]]
 
 
 class Shown(NamedTuple):
@@ -84,7 +87,7 @@ class Shown(NamedTuple):
         """The rows of a figure in the order of time; several charts are made of them."""
         return self.scope.once(f"rows of {name}", lambda scope: rows(scope, name))
 
-    def of(self, name: str) -> list[tuple[Span, Mapping[str, Any]]]:
+    def of(self, name: str) -> Buckets:
         """A figure bucket by bucket."""
         return [(span, figures[name]) for span, figures in self.parts]
 
@@ -139,11 +142,11 @@ def _middle_of(span: Span) -> int:
     return (stamp(span.begin) + stamp(span.end)) // 2
 
 
-def _in_a_sentence(shown: Shown, name: str) -> str:
+def _in_a_sentence(shown: Shown, name: str, *more: str) -> str:
     """What a reader hears in the place of the picture."""
     found = told(name, shown.whole[name], bucket=shown.scope.bucket)
-    parts = [f"{found.label}: {found.value} {found.unit}".strip(), f"of {found.n}", found.open, found.usual]
-    return ", ".join(filter(None, parts)) + ". The table has the values."
+    parts = [f"{found.label}: {found.value} {found.unit}".strip(), f"of {found.n}", found.open, *more, found.usual]
+    return joined(*parts) + ". The table has the values."
 
 
 def _trend_table(shown: Shown, name: str) -> Table:
@@ -209,7 +212,9 @@ def deployments(shown: Shown) -> Chart:
     """How many deployments there were, and how many of them failed."""
     frequency, failing = shown.of("deployment_frequency"), shown.of("change_fail_rate")
     counts = [(span, _deployed(a, b)) for (span, a), (_same, b) in zip(frequency, failing, strict=True)]
-    figure = shown.whole["deployment_frequency"]
+    value = shown.whole["deployment_frequency"]["value"]
+    a_day = "" if value is None else f"{number(value)} a day"
+    bad = sum(each.bad for _span, each in counts if each)
 
     def bars(height: Callable[[Deployed], int]) -> list[Value]:
         return [_bar(_middle_of(span), each and height(each), _count_of(shown, span, each)) for span, each in counts]
@@ -218,20 +223,26 @@ def deployments(shown: Shown) -> Chart:
         kind="bars",
         name="deployment_frequency",
         title=f"Deployments to production by {shown.scope.bucket}",
-        note=f"{number(figure['value'])} a day" if figure["value"] is not None else "",
-        says=_in_a_sentence(shown, "deployment_frequency"),
+        note=joined(a_day, _since(shown, frequency)),
+        says=_in_a_sentence(shown, "deployment_frequency", f"{bad:,} failed or did harm"),
         table=_deployment_table(shown, counts),
         across=shown.across,
         up=COUNTS,
         series=[
-            Series("value", "Succeeded", bars(lambda each: each.good)),
-            Series("bad", "Failed, or caused a failure", bars(lambda each: each.bad)),
+            Series("value", "Went well", bars(lambda each: each.good)),
+            Series("bad", "Failed or did harm", bars(lambda each: each.bad)),
             _unknown(frequency),
         ],
     )
 
 
-def _unknown(found: Sequence[tuple[Span, Mapping[str, Any]]]) -> Series:
+def _since(shown: Shown, found: Buckets) -> str:
+    """Since when something is known, where that is not the whole time."""
+    known = [span for span, figure in found if figure["value"] is not None]
+    return f"known since {shown.day(known[0].begin)}" if known and known[0] != found[0][0] else ""
+
+
+def _unknown(found: Buckets) -> Series:
     """The times about which a figure says nothing, which are no times at which nothing was."""
     unknown = [span for span, figure in found if figure["value"] is None]
     return Series("gap", "Nothing is known", [_during(span, "Nothing is known of this time") for span in unknown])
@@ -240,7 +251,7 @@ def _unknown(found: Sequence[tuple[Span, Mapping[str, Any]]]) -> Series:
 def _count_of(shown: Shown, span: Span, each: Deployed | None) -> str:
     if each is None:
         return ""
-    return f"{shown.day(span.begin)}: {counted(each.good + each.bad, 'deployment')}, {each.bad:,} failed"
+    return f"{shown.day(span.begin)}: {counted(each.good + each.bad, 'deployment')}, {each.bad:,} failed or did harm"
 
 
 class Deployed(NamedTuple):
@@ -265,7 +276,7 @@ def _deployment_table(shown: Shown, deployed: Sequence[tuple[Span, Deployed | No
     for (_span, figure), (span, each) in reversed(list(zip(shown.of("deployment_frequency"), deployed, strict=True))):
         counts = [str(each.good), str(each.bad), str(each.back)] if each else [NOTHING] * 3
         lines.append([shown.day(span.begin), *counts, number(figure["value"])])
-    return Table(["From", "Succeeded", "Failed", "Rollbacks", "A day"], lines)
+    return Table(["From", "Went well", "Failed or did harm", "Rollbacks", "A day"], lines)
 
 
 def downtime(shown: Shown) -> Chart:
@@ -280,23 +291,30 @@ def downtime(shown: Shown) -> Chart:
     ]
     well = [_during(span, f"{shown.day(span.begin)}: {said}") for span, each in buckets if (said := _count(each))]
     figure = shown.whole["downtimes"]
-    parts = [_count(figure), f"{share(figure['availability'])} available" if figure["value"] is not None else ""]
+    available = f"{share(figure['availability'])} available" if figure["value"] is not None else ""
+    listed = f"the latest {MOST_INCIDENTS} of {len(found):,} are listed" if len(found) > MOST_INCIDENTS else ""
     return Chart(
         kind="strip",
         name="downtimes",
         title="Downtime",
-        note=", ".join(filter(None, parts)),
+        note=joined(_count(figure), available, _since(shown, buckets), listed),
         says=_in_a_sentence(shown, "downtimes"),
-        table=Table(
-            ["Began", "What", "Lasted in this time"],
-            [
-                [shown.minute(row.at), (row.left_out or "down").capitalize(), duration(row.value)]
-                for row in reversed(found[-MOST_INCIDENTS:])
-            ],
-        ),
+        table=_outage_table(shown, found[-MOST_INCIDENTS:], buckets),
         across=shown.across,
         series=[*outages, Series("up", "Up", well), _unknown(buckets)],
     )
+
+
+def _outage_table(shown: Shown, found: Sequence[Row], buckets: Buckets) -> Table:
+    """The incidents, and the times of which nothing is known; the latest first."""
+    unknown = union(span for span, figure in buckets if figure["value"] is None)
+    lines = [(span.begin, NOTHING, "Nothing is known", duration(seconds_between(*span))) for span in unknown]
+    for each in described(found):
+        name = each.number if shown.scope.product else f"{each.number}, {each.product}"
+        lines.append((each.row.at, name, (each.row.left_out or "down").capitalize(), duration(each.row.value)))
+    lines.sort(key=itemgetter(0), reverse=True)
+    head = ["Began", "Incident", "What", "Lasted in this time"]
+    return Table(head, [[shown.minute(at), *cells] for at, *cells in lines])
 
 
 def _count(figure: Mapping[str, Any]) -> str:

@@ -111,6 +111,11 @@ def counted(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
+def joined(*parts: str) -> str:
+    """What there is to say, in one line."""
+    return ", ".join(filter(None, parts))
+
+
 def waiting(figure: Mapping[str, Any]) -> str:
     """How many cases are open, and for how long the oldest; nothing where a figure knows none."""
     found = figure["open"]
@@ -161,9 +166,9 @@ def told(name: str, figure: Mapping[str, Any], *, bucket: str) -> Told:
 
 
 def _usual(trend: Mapping[str, float | None] | None, unit: str, bucket: str) -> str:
-    if not trend or trend["usual"] is None:
+    if not trend or None in trend.values():
         return ""
-    return f"Latest {bucket} {amount(trend['last'], unit)}, usually {amount(trend['usual'], unit)}"
+    return f"Last whole {bucket} {amount(trend['last'], unit)}, usually {amount(trend['usual'], unit)}"
 
 
 def _facts(figure: Mapping[str, Any], unit: str) -> Iterator[tuple[str, str]]:
