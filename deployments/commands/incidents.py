@@ -187,7 +187,7 @@ def _check(
     if environment and is_said and not product.environments.filter(pk=environment.pk).exists():
         errors["environment"] = f"{product} does not use {environment}."
     if any(component.product_id != product.pk for component in components):
-        errors["components"] = f"Name components of {product.key}."
+        errors["components"] = f"Name components of {product}."
     errors |= {
         name: "It belongs to another product."
         for name in CONFIRMED

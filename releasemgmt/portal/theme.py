@@ -27,9 +27,11 @@ PRIMARY = {
 
 
 def zone(request: HttpRequest) -> list[str]:
-    """What the header says on every page: the zone of its times."""
-    user: Any = request.user
-    return [f"Times in {user.time_zone}", ""] if user.is_authenticated else []
+    """What the header says of a page: the zone of its times. Figures have that of their product, and say so."""
+    user, page = request.user, request.resolver_match
+    if not user.is_authenticated or (page and page.url_name in ("figures", "figure")):
+        return []
+    return [f"Times in {user.time_zone}", ""]  # type: ignore[union-attr]
 
 
 THEME: dict[str, Any] = {
@@ -42,6 +44,7 @@ THEME: dict[str, Any] = {
     "ENVIRONMENT": "releasemgmt.portal.theme.zone",
     "COLORS": {"primary": PRIMARY},
     "STYLES": [lambda _request: static("portal/portal.css")],
+    "SCRIPTS": [lambda _request: static("portal/landmarks.js")],
     "SIDEBAR": {"navigation": NAVIGATION},
     "ACCOUNT": {
         "navigation": [

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
-from django.db.models import OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,6 +19,7 @@ from deployments.models import Deployment, Incident
 from deployments.queries import caused_by, planned_outages
 from releasemgmt.catalog.models import Product, Tier
 from releasemgmt.portal import calendar
+from releasemgmt.releases.models import Release
 
 SPANS = (("week", "Week", 7), ("month", "30 days", 30), ("quarter", "Quarter", 91))
 DAYS = {name: days for name, _label, days in SPANS}
@@ -25,6 +27,8 @@ DAYS = {name: days for name, _label, days in SPANS}
 HELD = 400
 #: About so many days are named below the axis.
 NAMED = 8
+#: In percent of the axis: behind this a day's name would not fit.
+LAST_NAMED = 95
 #: In percent of the axis: no mark is narrower, and marks that are closer stand below each other.
 NARROW = 0.8
 
@@ -94,7 +98,8 @@ class Axis:
         """The days that are named, and where they begin."""
         zone, every = timezone.get_current_timezone(), max(1, round((self.end - self.first).days / NAMED))
         days = (self.first + timedelta(days=n) for n in range(0, (self.end - self.first).days, every))
-        return [(day, f"left:{self.percent(calendar.midnight(day, zone)):.3f}%") for day in days]
+        places = [(day, self.percent(calendar.midnight(day, zone))) for day in days]
+        return [(day, f"left:{place:.3f}%") for day, place in places if place < LAST_NAMED]
 
     def laid_out(self, marks: Iterable[Mark], now: datetime) -> list[Mark]:
         """Each mark where it stands; those that would cover another go one row down."""
@@ -110,7 +115,7 @@ class Axis:
 
 
 def timeline(product: Product, query: Any, *, now: datetime) -> dict[str, Any]:
-    """What the page shows; what makes no sense is shown as the last 30 days. At most five statements."""
+    """What the page shows; what makes no sense is shown as the last 30 days. At most six statements."""
     form = AskedForm(query)
     form.is_valid()
     chosen, today = form.cleaned_data.get("span") or "month", timezone.localdate(now)
@@ -118,7 +123,7 @@ def timeline(product: Product, query: Any, *, now: datetime) -> dict[str, Any]:
     axis = Axis(last + calendar.DAY - timedelta(days=DAYS[chosen]), last + calendar.DAY)
     kinds = {
         "Incidents": _incidents(product, axis),
-        "Deployments": _deployments(product, axis),
+        "Deployments": sorted([*_deployments(product, axis), *_past(product, axis)], key=attrgetter("starts_at")),
         "Planned outages": _outages(product, axis),
     }
     marks = [mark for found in kinds.values() for mark in found[:HELD]]
@@ -177,6 +182,26 @@ def _deployments(product: Product, axis: Axis) -> list[Mark]:
             ends_at=each.finished_at,
         )
         for each in found
+    ]
+
+
+def _past(product: Product, axis: Axis) -> list[Mark]:
+    """Releases of before the service that came out in this time: where no deployment is known, they stand for it."""
+    known = Deployment.objects.filter(release=OuterRef("pk"), environment__tier=Tier.PRODUCTION)
+    rows = Release.objects.filter(product=product, imported=True).filter(~Exists(known))
+    rows = rows.filter(released_at__gte=axis.begin_at, released_at__lt=axis.end_at).order_by("released_at", "pk")
+    return [
+        Mark(
+            what="Release",
+            record=each,
+            address=reverse("admin:releases_release_change", args=[each.pk]),
+            title=each.version,
+            tone="deploy",
+            state="Imported",
+            starts_at=each.released_at,  # type: ignore[arg-type]  # it has come out
+            ends_at=each.released_at,
+        )
+        for each in rows[: HELD + 1]
     ]
 
 

@@ -153,5 +153,5 @@ def asked(
         raise Invalid(errors)
     zone, span = ZoneInfo(time_zone), Span(begin.astimezone(UTC), end.astimezone(UTC))
     if bucket and len(list(islice(buckets(span, bucket, zone), MOST_BUCKETS + 1))) > MOST_BUCKETS:
-        raise Invalid({"bucket": f"Ask for at most {MOST_BUCKETS} at once: a longer bucket, or a shorter time."})
+        raise Invalid({"bucket": f"Ask for at most {MOST_BUCKETS} {bucket}s at once: longer parts, or a shorter time."})
     return Scope(user, span, zone, min(as_of or now, now), now, product, bucket)

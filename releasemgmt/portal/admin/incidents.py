@@ -46,9 +46,17 @@ class IncidentFields(PersonalForm):
     components = several(Component.objects.none())
 
     def choose(self, user: User, record: Incident | None) -> None:
-        rows = Component.objects.filter(product__in=visible_products(user)).select_related("product")
-        of_product = rows.filter(product=record.product) if record else rows
-        offer(self, "components", of_product, lambda component: f"{component.product}: {component.key}")
+        product = record.product if record else self._chosen(user)
+        offer(self, "components", Component.objects.filter(product=product), lambda component: str(component.key))
+        if product is None:
+            self.fields["components"].help_text = "Choose the product; they can be named on the incident's page."
+
+    def _chosen(self, user: User) -> Product | None:
+        """The product that is named by the page before, or by what was sent; else the only one."""
+        rows = visible_products(user)
+        given = str(self.data.get("product") or self.initial.get("product") or "")
+        found = rows.filter(pk=given) if given.isdecimal() else rows
+        return found[0] if len(found[:2]) == 1 else None
 
 
 class IncidentForm(IncidentFields):

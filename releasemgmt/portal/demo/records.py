@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import time, timedelta
 from typing import Any
 
+from django.utils import timezone
+
 from approvals.commands import (
     answer_risk,
     assess,
@@ -181,7 +183,7 @@ def report_incidents(walk: Walk, *, rolled_back: str) -> None:
     named = {
         "caused_by": shipped.get(release__title=rolled_back, kind=Deployment.Kind.DEPLOY),
         "fixed_by": shipped.get(kind=Deployment.Kind.ROLLBACK),
-        "restored_at": now + hour / 20,
+        "restored_at": timezone.now(),
     }
     correct_incident(lists, changes=named, actor=people["dario"], now=now)
     _incident(walk, "Pages are slow", "degraded", started_at=now, severity="minor")

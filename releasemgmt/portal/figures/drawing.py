@@ -107,7 +107,8 @@ def by_magnitude(values: Iterable[float]) -> Axis:
     high = next((n for n, time in enumerate(TIMES) if time >= max(found)), len(TIMES) - 1)
     if high - low < STEPS - 1:  # a single case stands in the middle
         low, high = max(SHORTEST, low - 1), min(len(TIMES) - 1, high + 1)
-    marks = [(time, duration(time)) for time in TIMES[low : high + 1 : 1 + (high - low) // (STEPS + 2)]]
+    named = [low, *range(high, low, -1 - (high - low) // (STEPS + 2))[::-1]]
+    marks = [(TIMES[n], duration(TIMES[n])) for n in named]
     if low == SHORTEST:
         marks[0] = (MINUTE, f"≤ {duration(MINUTE)}")
     return Axis({"type": "logarithmic", "min": TIMES[low], "max": TIMES[high]}, marks)

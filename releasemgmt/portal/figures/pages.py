@@ -35,7 +35,8 @@ BY_DAY, BY_WEEK = 45, 200
 ON_PAGE = 50
 DATE = forms.DateInput(attrs={"type": "date"})
 OUTSIDE = "Name a day between the years 1970 and 2199."
-KNOWN_DAYS = [MinValueValidator(date(1970, 1, 1), OUTSIDE), MaxValueValidator(date(2199, 12, 31), OUTSIDE)]
+#: In every zone they are between the instants that can be asked for.
+KNOWN_DAYS = [MinValueValidator(date(1970, 1, 2), OUTSIDE), MaxValueValidator(date(2199, 12, 30), OUTSIDE)]
 
 GROUPS = (
     (
@@ -93,18 +94,18 @@ class AskedForm(forms.Form):
         products: Any = self.fields["product"]
         products.queryset = roles.visible_to(user, Product.objects.order_by("name"), team="team")
 
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("period") == OWN and "begin" not in self.errors and not given.get("begin"):
+            self.add_error("begin", "Name the first day.")
+        return given
+
     def days(self, today: date) -> tuple[date, date]:
         """The first day and the last one."""
         given = self.cleaned_data
-        if given.get("period") == OWN and given.get("begin"):
+        if given.get("period") == OWN:
             return given["begin"], given.get("end") or today
-        return today - timedelta(days=int(_length(given)) - 1), today
-
-
-def _length(given: dict[str, Any]) -> str:
-    """How many days back it looks."""
-    period = given.get("period") or PERIODS[0][0]
-    return PERIODS[0][0] if period == OWN else period
+        return today - timedelta(days=int(given.get("period") or PERIODS[0][0]) - 1), today
 
 
 class Asked(NamedTuple):

@@ -179,6 +179,6 @@ def _facts(figure: Mapping[str, Any], unit: str) -> Iterator[tuple[str, str]]:
     for name, (label, kind) in BESIDE.items():
         if name in figure:
             yield label, amount(figure[name], kind)
-    for name, label in (("degraded", "Degraded"), ("planned", "Planned outages")):
+    for name, label in (("degraded", "Degraded"), ("planned", "Down as planned")):
         if name in figure:
             yield label, f"{figure[name]['count']:,}, {duration(figure[name]['seconds'])}"

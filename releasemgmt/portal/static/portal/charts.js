@@ -12,20 +12,21 @@ const colourOf = (tone) => {
   return color;
 };
 
-const hatched = (colour) => {
+const striped = (width) => (colour) => {
   const pen = new OffscreenCanvas(5, 5).getContext("2d");
   pen.fillStyle = colour;
-  for (let n = 0; n < 5; n++) pen.fillRect(n, 4 - n, 1.5, 1);
+  for (let n = 0; n < 5; n++) [n, n - 5].forEach((x) => pen.fillRect(x, 4 - n, width, 1));
   return pen.createPattern(pen.canvas, "repeat");
 };
 
-const FILLS = { gap: hatched, planned: hatched, notice: () => "transparent" };
+const FILLS = { gap: striped(1.5), planned: striped(1.5), bad: striped(3.5), notice: () => "transparent" };
 
 const datasetOf = (kind, { tone, text, values }) => {
   const colour = colourOf(tone);
   const fill = FILLS[tone]?.(colour) ?? colour;
   const data = values.map(([x, y, title]) => ({ x, y, title }));
   const look = { label: text, data, borderColor: colour, backgroundColor: fill, pointStyle: "rect", borderWidth: tone in FILLS && tone !== "gap" ? 1 : 0 };
+  if (kind === "bars" && tone !== "gap") Object.assign(look, { borderColor: colourOf("ground"), borderWidth: { top: 1 } });
   if (kind === "points") Object.assign(look, { clip: 5, pointStyle: "circle", pointRadius: 2.5, showLine: false });
   if (tone === "median") Object.assign(look, { showLine: true, pointRadius: 3.5, borderWidth: 2 });
   if (tone !== "gap" || kind === "strip") return look;
