@@ -72,7 +72,7 @@ def _fixes(products: Collection[Product | int], as_of: datetime | None) -> list[
     fixed = Q(release__defect_links__relation=DefectLink.Relation.FIXED_IN, release__product__in=products)
     ran = Deployment.objects.filter(fixed, status=Deployment.Status.SUCCEEDED, environment__tier=Tier.PRODUCTION)
     ran = ran.exclude(kind=Deployment.Kind.ROLLBACK)
-    ran = ran.filter(recorded_at__lte=as_of) if as_of else ran
+    ran = ran.filter(recorded_at__lte=as_of, finished_at__lte=as_of) if as_of else ran
     past = DefectLink.objects.filter(relation=DefectLink.Relation.FIXED_IN, release__product__in=products)
     link = "release__defect_links__defect"
     found = [

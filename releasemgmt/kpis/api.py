@@ -24,6 +24,7 @@ from releasemgmt.web.access import check_query
 from releasemgmt.web.api import InstantField, View
 from releasemgmt.web.spreadsheet import AskedFormat, TableRenderer, line
 from releasemgmt.workflow.errors import Invalid
+from releasemgmt.workflow.models import FIRST
 
 #: How far back it looks where nothing is said.
 BACK = timedelta(days=365)
@@ -186,7 +187,7 @@ class FiguresView(View):
         end = asked.get("to") or now
         return queries.asked(
             self.actor,
-            begin=asked.get("from") or max(end - BACK, queries.FIRST),
+            begin=asked.get("from") or max(end - BACK, FIRST),
             end=end,
             now=now,
             product=self._product(asked.get("product")),

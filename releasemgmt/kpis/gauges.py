@@ -29,7 +29,7 @@ class Gauge(NamedTuple):
 
 
 def _incidents(now: datetime) -> Any:
-    rows = Incident.objects.open().filter(planned=False, started_at__lte=now).order_by()
+    rows = Incident.objects.going_on().filter(started_at__lte=now).order_by()
     return rows.values_list("product").annotate(Count("pk"))
 
 

@@ -31,7 +31,7 @@ def zone(request: HttpRequest) -> list[str]:
     user, page = request.user, request.resolver_match
     if not user.is_authenticated or (page and page.url_name in ("figures", "figure")):
         return []
-    return [f"Times in {user.time_zone}", ""]  # type: ignore[union-attr]
+    return [f"Times in {user.time_zone}", ""]
 
 
 THEME: dict[str, Any] = {

@@ -8,6 +8,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.utils import timezone
@@ -27,7 +28,7 @@ from releasemgmt.web.parsing import check_text
 from releasemgmt.web.schema import EventBody, TransitionBody
 from releasemgmt.workflow import commands, fsm, queries
 from releasemgmt.workflow.errors import Invalid
-from releasemgmt.workflow.models import Aggregate, StatefulModel
+from releasemgmt.workflow.models import Aggregate, StatefulModel, instant_is_near
 
 if TYPE_CHECKING:
     from releasemgmt.accounts.models import User
@@ -38,13 +39,17 @@ TRANSITION_FIELDS = {"type": "object", "additionalProperties": {"type": "string"
 
 
 class InstantField(serializers.DateTimeField):
-    """An instant: RFC 3339 with an offset, answered in UTC."""
+    """An instant that people can mean: RFC 3339 with an offset, answered in UTC."""
 
     default_error_messages = {"naive": "Give the offset, for instance 2026-03-01T10:00:00Z."}
 
     def enforce_timezone(self, value: Any) -> Any:
         if timezone.is_naive(value):
             self.fail("naive")
+        try:
+            instant_is_near(value)
+        except DjangoValidationError as error:
+            raise ValidationError(error.messages, code="far") from error
         return super().enforce_timezone(value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, ClassVar, Self
 from zoneinfo import available_timezones
@@ -10,6 +11,15 @@ from zoneinfo import available_timezones
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
+
+#: Between these instants people plan and remember; what lies outside is some clock's mistake, and no day in some zone.
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def instant_is_near(at: datetime) -> None:
+    """Field validator: an instant that people can mean."""
+    if not FIRST <= at <= LAST:
+        raise ValidationError("Name an instant since the year 1970, and until 2200.")
 
 
 @cache

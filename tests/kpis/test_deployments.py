@@ -5,6 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+import time_machine
+
+from deployments.models import Deployment
 from releasemgmt.kpis import queries
 from tests.conftest import NOW
 from tests.deployments.world import Shop
@@ -86,6 +90,50 @@ def test_a_rollback_that_names_nothing_takes_back_what_was_there(shop: Shop) -> 
     shop.report(builds=list(first.builds.all()), kind="rollback", **times)
     found = figures(shop.ci, product=shop.product)
     assert (found["change_fail_rate"]["value"], found["failed_deployment_recovery_time"]["value"]) == (0.5, 7200)
+
+
+@pytest.mark.parametrize(
+    ("acts", "failed"),
+    [
+        (["1", "2 failed", "back to 1"], ["2"]),
+        (["1", "2", "3", "back to 2", "back to 1"], ["2", "3"]),
+        (["1", "2", "back to 1 failed", "back to 1"], ["2"]),
+        (["1", "2", "back to 1", "back to 1"], ["2"]),
+        (["1", "back to 1"], []),
+        (["1", "2", "back to 1", "3"], ["2"]),
+    ],
+)
+def test_what_a_rollback_took_back_is_what_ran_before_it(shop: Shop, acts: list[str], failed: list[str]) -> None:
+    releases: dict[str, Any] = {}
+    for hour, act in enumerate(acts):
+        version, _, failure = act.removeprefix("back to ").partition(" ")
+        facts = {"at": NOW + hour * HOUR, "status": failure or "succeeded"}
+        if act.startswith("back"):
+            facts |= {"started_at": facts["at"] - MINUTE, "finished_at": facts.pop("at"), "kind": "rollback"}
+            shop.report(builds=list(releases[version].builds.all()), now=NOW + DAY, **facts)
+        else:
+            releases[version] = ship(shop, version, **facts).release
+    rows = queries.rows(scope(shop.ci, product=shop.product), "change_fail_rate")
+    versions = dict(Deployment.objects.values_list("pk", "release__version"))
+    assert [versions[row.pk] for row in rows if row.value == 1] == failed
+
+
+def test_what_was_reported_later_was_not_there_before_a_rollback_as_of_then(shop: Shop) -> None:
+    first = ship(shop, "1", at=NOW)
+    with time_machine.travel(NOW + HOUR, tick=False):
+        ship(shop, "2", at=NOW + HOUR)
+    then = NOW + 3 * HOUR
+    with time_machine.travel(then, tick=False):
+        back = {"started_at": then - MINUTE, "finished_at": then, "now": then}
+        shop.report(builds=list(first.builds.all()), kind="rollback", **back)
+    Deployment.objects.filter(pk=first.pk).update(recorded_at=NOW)
+    known = figures(shop.ci, product=shop.product, now=then + MINUTE)
+    with time_machine.travel(then + DAY, tick=False):
+        ship(shop, "3", at=NOW + 2 * HOUR, now=then + DAY)
+    names = ("change_fail_rate", "failed_deployment_recovery_time")
+    restated = figures(shop.ci, product=shop.product, as_of=then + MINUTE)
+    assert [restated[name] | {"trend": None} for name in names] == [known[name] | {"trend": None} for name in names]
+    assert known["change_fail_rate"]["value"] == 1 / 2
 
 
 def test_what_failed_and_was_taken_back_took_traffic(shop: Shop) -> None:

@@ -206,6 +206,29 @@ def test_what_lasts_longer_than_it_was_allowed_to_is_no_plan(shop: Shop) -> None
     assert asked(shop)["downtimes"] == {**known[2], "as_of": NOW + 7 * DAY}
 
 
+def test_what_ends_as_a_time_begins_counts_in_that_time_alone(shop: Shop) -> None:
+    down(shop, NOW - HOUR, NOW)
+    down(shop, NOW, NOW + HOUR)
+    times = [{"begin": NOW - 2 * DAY, "end": NOW}, {"begin": NOW, "end": NOW + 2 * DAY}]
+    parts = [asked(shop, **each) for each in times]
+    whole = asked(shop, begin=NOW - 2 * DAY, end=NOW + 2 * DAY)
+    for name in ("time_to_restore", "downtimes"):
+        assert sum(each[name]["n"] for each in parts) == whole[name]["n"] == 2
+    # The two touch: they are one downtime, of the time in which it began.
+    assert [each["downtimes"]["value"] for each in (*parts, whole)] == [1, 0, 1]
+    listed = queries.rows(scope(shop.ci, product=shop.product, **times[1]), "downtimes")
+    assert [row.at for row in listed] == [NOW]
+
+
+def test_what_will_end_later_is_open_as_of_now(shop: Shop) -> None:
+    facts = {"title": "Move", "kind": "down", "severity": "major", "started_at": NOW - DAY, "restored_at": NOW + HOUR}
+    record_incident(product=shop.product, external_id="a", recorded_at=NOW - DAY, actor=system(), **facts)
+    now = scope(shop.ci, product=shop.product, as_of=NOW)
+    found = asked(shop, as_of=NOW)["time_to_restore"]
+    assert (found["n"], found["open"]) == (0, {"count": 1, "oldest_seconds": 86400})
+    assert [row.left_out for row in queries.rows(now, "time_to_restore")] == ["open"]
+
+
 def test_an_open_outage_counts_until_then(shop: Shop) -> None:
     down(shop, NOW)
     found = asked(shop, now=NOW + timedelta(hours=6))["downtimes"]

@@ -114,7 +114,9 @@ def test_a_chart_draws_what_its_table_says(desk: Client) -> None:
     ]
     deployed = drawn(found["Deployments to production by day"])
     assert [value for _at, value, _title in deployed["value"] if value] == [1]
-    assert [title for _at, value, title in deployed["bad"] if value] == ["2 Mar 2026: 1 deployment, 1 failed or did harm"]
+    assert [title for _at, value, title in deployed["bad"] if value] == [
+        "2 Mar 2026: 1 deployment, 1 failed or did harm"
+    ]
     (((begin, end), _row, title),) = drawn(found["Downtime"])["down"]
     assert begin == (NOW + 5 * MINUTE).timestamp() * 1_000 and end - begin == 3_600_000
     assert title == "Down from 2 Mar 2026, 09:05, 1\u00a0h"

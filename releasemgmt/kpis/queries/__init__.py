@@ -14,12 +14,11 @@ from releasemgmt.kpis.definitions import Span
 from releasemgmt.kpis.queries import commits, defects, deployments, failures, governance, incidents, lead_times
 from releasemgmt.kpis.queries.figure import Figure, Row, trend
 from releasemgmt.kpis.queries.records import Record, described
-from releasemgmt.kpis.queries.scope import FIRST, MOST_BUCKETS, Scope, asked
+from releasemgmt.kpis.queries.scope import MOST_BUCKETS, Scope, asked
 from releasemgmt.workflow.prepared import planned_for_its_values
 
 __all__ = [
     "FIGURES",
-    "FIRST",
     "MOST_BUCKETS",
     "Figure",
     "Record",

@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from operator import add, itemgetter
 from typing import Any, NamedTuple
 
-from django.db.models import BooleanField, Count, ExpressionWrapper, F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    BooleanField,
+    Case,
+    Count,
+    ExpressionWrapper,
+    F,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 
 from releasemgmt.catalog.models import Product
 from releasemgmt.kpis.definitions import Span, spread
@@ -28,6 +42,8 @@ from releasemgmt.kpis.queries.scope import Scope
 from releasemgmt.releases.commands.containment import WholeSeconds
 from releasemgmt.releases.models import Commit, FormerOwner, Release
 from releasemgmt.releases.models.commit import COUNTED, CommitQuerySet
+from releasemgmt.workflow.models import Event
+from releasemgmt.workflow.queries import edited_since, stream_of
 
 #: Why something does not count: the first release brought what was there before the service was; a clock ran ahead.
 BASELINE, SKEW, NO_COMMITS = "baseline", "skew", "no_commits"
@@ -89,8 +105,12 @@ def formerly(scope: Scope) -> QuerySet[FormerOwner]:
         return FormerOwner.objects.none()
     begin, end = scope.observed
     rows = scope.of(FormerOwner.objects.filter(released_at__gte=begin, released_at__lt=end), "commit__product")
-    rows = rows.filter(owned_since__lte=scope.as_of, owned_until__gt=scope.as_of, commit__is_merge=False)
-    return rows.filter(commit__is_bot=False)
+    return rows.filter(owned_since__lte=scope.as_of, owned_until__gt=scope.as_of)
+
+
+def formerly_counted(scope: Scope) -> QuerySet[FormerOwner]:
+    """Those of the population."""
+    return formerly(scope).filter(commit__is_merge=False, commit__is_bot=False)
 
 
 def made(scope: Scope, column: str = "committed_at") -> CommitQuerySet:
@@ -172,10 +192,27 @@ def _arrivals(scope: Scope) -> Arrivals:
     }
     owned_then = gathered(rows.annotate(**counts), Number("released_at"), "first_release", *counts)
     took = WholeSeconds(F("released_at") - F("commit__authored_at"))
-    former: Any = formerly(scope).values_list(Number("released_at"), "release", "in_baseline", took)
-    known = [(at, release, 1, 0, 0, int(first), took) for at, release, first, took in former]
+    facts = ("release", "commit__is_merge", "commit__is_bot", "in_baseline")
+    former: Any = formerly(scope).values_list(Number("released_at"), *facts, took)
+    known = [_arrival(*each) for each in former]
     columns = zip(*known, strict=True) if known else [()] * len(owned_then)
     return Arrivals.in_order([*one, *more] for one, more in zip(owned_then, columns, strict=True))
+
+
+def _arrival(
+    at: int, release: int, is_merge: bool, is_bot: bool, in_baseline: bool, took: int
+) -> tuple[int, int, int, int, int, int, int | None]:
+    """A single commit, as the columns of `Arrivals` tell of many."""
+    counts = not is_merge and not is_bot
+    return (
+        at,
+        release,
+        int(counts),
+        int(is_merge),
+        int(is_bot and not is_merge),
+        counts & in_baseline,
+        took if counts else None,
+    )
 
 
 class Brought(NamedTuple):
@@ -212,8 +249,8 @@ def releases(scope: Scope) -> Shipped:
 
 def _releases(scope: Scope) -> Shipped:
     begin, end = scope.observed
-    rows = _released(scope).filter(released_at__gte=begin, released_at__lt=end)
-    at, keys, products = gathered(rows, Number("released_at"), "pk", "product_id")
+    rows = _released(scope).filter(reached_at__gte=begin, reached_at__lt=end)
+    at, keys, products = gathered(rows, Number("reached_at"), "pk", "product_id")
     brought, firsts = by_release(arrivals(scope)), _firsts(scope)
     parts = [brought.get(key, NOTHING) for key in keys]
     left_out = [
@@ -224,15 +261,22 @@ def _releases(scope: Scope) -> Shipped:
     return Shipped.in_order([at, keys, *counts, left_out])
 
 
-def _released(scope: Scope) -> QuerySet[Release]:
-    """Those that reached production, as known then."""
+def _released(scope: Scope) -> Any:
+    """Those that reached production, and `reached_at` when they did; as known then."""
     rows = scope.of(Release.objects.filter(released_at__isnull=False))
-    return rows.filter(created_at__lte=scope.as_of) if scope.looks_back else rows
+    if not scope.looks_back:
+        return rows.annotate(reached_at=F("released_at"))
+    deployed = Event.objects.filter(kind="releases.release.deploy", at__lte=scope.as_of).values("stream")
+    rows = rows.annotate(its_stream=stream_of(Release))
+    rows = rows.filter(Q(imported=True, created_at__lte=scope.as_of) | Q(its_stream__in=deployed))
+    thought = edited_since(rows, "released_at", scope.as_of).items()
+    then = [When(pk=pk, then=Value(datetime.fromisoformat(at))) for pk, at in thought]
+    return rows.annotate(reached_at=Case(*then, default=F("released_at")))
 
 
 def _firsts(scope: Scope) -> dict[int, int]:
     """The first release of each product that reached production; of several at one instant, that recorded first."""
-    first = _released(scope).filter(product=OuterRef("pk")).order_by("released_at", "pk").values("pk")[:1]
+    first = _released(scope).filter(product=OuterRef("pk")).order_by("reached_at", "pk").values("pk")[:1]
     products = scope.of(Product.objects.order_by(), "pk")
     return dict(products.values_list("pk", Subquery(first)))
 

@@ -63,6 +63,7 @@ def _imported(scope: Scope) -> Sequence[list[Any]]:
     rows = scope.of(Release.objects.filter(imported=True, released_at__gte=span.begin, released_at__lt=span.end))
     rows = rows.filter(created_at__lte=scope.as_of) if scope.looks_back else rows
     known = Deployment.objects.filter(release=OuterRef("pk"), environment__tier=Tier.PRODUCTION)
+    known = known.filter(recorded_at__lte=scope.as_of) if scope.looks_back else known
     columns = (Number("released_at"), day_of("released_at", span, scope.zone), "pk", "product_id")
     at, day, pk, product = gathered(rows.filter(~Exists(known)), *columns)
     n = len(at)

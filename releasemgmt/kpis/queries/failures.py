@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from deployments.models import Deployment
 from releasemgmt.kpis.definitions import OBSERVATION, Span
 from releasemgmt.kpis.queries.deployments import ROLLBACK, deployed, production
 from releasemgmt.kpis.queries.figure import OPEN, Figure, Row, ratio, survival, tally
-from releasemgmt.kpis.queries.gathered import SECOND, Columns, Number, instant, number
+from releasemgmt.kpis.queries.gathered import SECOND, Columns, Number, OneOf, instant, number
 from releasemgmt.kpis.queries.incidents import causes, suspicions
 from releasemgmt.kpis.queries.scope import Scope
 
@@ -58,21 +58,37 @@ class Repair(NamedTuple):
 
 
 def _repairs(scope: Scope) -> Iterator[Repair]:
-    """What was deployed to repair a deployment: it says so, or it is a rollback of the one before it."""
-    before = Deployment.objects.filter(
-        product=OuterRef("product"),
-        environment=OuterRef("environment"),
-        status=Deployment.Status.SUCCEEDED,
-        finished_at__lte=OuterRef("started_at"),
-    )
-    before = before.exclude(kind=ROLLBACK).order_by("-finished_at", "-pk")
+    """What was deployed to repair a deployment: it says so, or it is a rollback of what was there before it."""
+    before = _before(scope).exclude(kind=ROLLBACK, status=Deployment.Status.FAILED)
     rows = production(scope).filter(Q(kind=ROLLBACK) | Q(remediates__isnull=False), finished_at__gte=scope.span.begin)
     rows = rows.filter(Q(remediates=None) | Q(remediates__finished_at__gte=scope.span.begin))
-    columns = ("remediates_id", "previous", Number("finished_at"), "status", "kind")
-    links: Any = rows.annotate(previous=Subquery(before.values("pk")[:1])).values_list(*columns)
-    for remediates, previous, at, status, kind in links:
-        if target := remediates or previous:
+    columns = ("remediates_id", "last", "release", Number("finished_at"), "status", "kind")
+    links: Any = list(rows.annotate(last=Subquery(before.values("pk")[:1])).values_list(*columns))
+    there = _what_was_there(scope, [last for named, last, *_facts in links if last and not named])
+    for named, last, goes_to, at, status, kind in links:
+        brought, release = there.get(last, (None, None))
+        if target := named or (None if release and release == goes_to else brought):
             yield Repair(target, at, status == Deployment.Status.SUCCEEDED, kind == ROLLBACK)
+
+
+def _before(scope: Scope) -> QuerySet[Deployment]:
+    """What was over in the same environment when a deployment (an outer query) began, the latest first."""
+    place = {name: OuterRef(name) for name in ("product", "environment")}
+    over = [Deployment.Status.SUCCEEDED, Deployment.Status.FAILED]
+    rows = Deployment.objects.filter(**place, status__in=over, finished_at__lte=OuterRef("started_at"))
+    return (rows.filter(recorded_at__lte=scope.as_of) if scope.looks_back else rows).order_by("-finished_at", "-pk")
+
+
+def _what_was_there(scope: Scope, keys: Sequence[int]) -> dict[int, tuple[int | None, int | None]]:
+    """What each of some deployments left running: which one had brought that, of which release.
+
+    A rollback left what an earlier deployment of its release had brought.
+    """
+    brought = _before(scope).filter(release=OuterRef("release"), status=Deployment.Status.SUCCEEDED)
+    rows: Any = Deployment.objects.filter(OneOf("pk", keys))
+    rows = rows.annotate(earlier=Subquery(brought.exclude(kind=ROLLBACK).values("pk")[:1]))
+    found = rows.values_list("pk", "kind", "earlier", "release")
+    return {pk: (earlier if kind == ROLLBACK else pk, release) for pk, kind, earlier, release in found}
 
 
 @dataclass

@@ -18,7 +18,8 @@ from releasemgmt.catalog.models import Tier
 from releasemgmt.kpis.definitions import OBSERVATION, Span, clipped, seconds_between, seconds_of, union, without
 from releasemgmt.kpis.queries.figure import COUNT, OPEN, Figure, Open, Row, survival, tally
 from releasemgmt.kpis.queries.gathered import SECOND, Columns, Number, gathered, instant, number
-from releasemgmt.kpis.queries.scope import LAST, Scope
+from releasemgmt.kpis.queries.scope import Scope
+from releasemgmt.workflow.models import LAST
 
 DOWN, DEGRADED, NOTICE = map(str, (Incident.Kind.DOWN, Incident.Kind.DEGRADED, Incident.Kind.NOTICE))
 PLANNED = "planned"
@@ -52,12 +53,13 @@ class Troubles(Columns):
 
 
 def troubles(scope: Scope) -> Troubles:
-    """The incidents in production that went on at some time of the scope, by their start."""
+    """The incidents in production that went on in the scope, or were over as it begins, by their start."""
     return scope.once("troubles", _troubles)
 
 
 def _troubles(scope: Scope) -> Troubles:
-    rows = known(scope).overlapping(*scope.observed)
+    begin, end = scope.observed
+    rows = known(scope).filter(Q(restored_at=None) | Q(restored_at__gte=begin), started_at__lt=end)
     began, over, *facts = gathered(rows, Number("started_at"), Number("restored_at"), *FACTS)
     return Troubles.in_order([began, [FOREVER if each is None else each for each in over], *facts])
 
@@ -97,7 +99,7 @@ def time_to_restore(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
     found = troubles(scope)
     counting = found.where(not why for why in found.left_out)
     for span in spans:
-        over = restored(scope).within(span)
+        over = restored(scope).within(scope.seen(span))
         ended = [seconds for seconds, why in zip(over.seconds, over.left_out, strict=True) if not why]
         yield survival(ended, counting.open_for(scope.seen(span).end), tally(over.left_out))
 
@@ -123,7 +125,7 @@ def _restored(scope: Scope) -> Restored:
 
 
 def restore_rows(scope: Scope) -> Iterator[Row]:
-    for at, seconds, pk, left_out in restored(scope).within(scope.span):
+    for at, seconds, pk, left_out in restored(scope).within(scope.observed):
         yield Row(instant(at), "incident", pk, seconds, left_out)
     found, end = troubles(scope), number(scope.observed.end)
     for at, over, pk, why in zip(found.at, found.over, found.pk, found.left_out, strict=True):
@@ -259,7 +261,9 @@ def _tally_of(stretches: Stretches, span: Span) -> dict[str, int]:
 
 
 def downtime_rows(scope: Scope) -> Iterator[Row]:
-    found = troubles(scope)
+    found, begin = troubles(scope), number(scope.span.begin)
     for (at, over, pk, _product, kind, _planned), why in zip(found, found.left_out, strict=True):
+        if over <= begin and at < begin:
+            continue  # nothing of it lies in the time
         inside = clipped([_until(scope.as_of, at, over)], scope.observed)
         yield Row(instant(at), "incident", pk, seconds_of(inside), why or ("" if kind == DOWN else kind))

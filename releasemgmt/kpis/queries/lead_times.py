@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Min, Q
 
 from releasemgmt.kpis.definitions import Span, seconds_between
-from releasemgmt.kpis.queries.commits import BASELINE, SKEW, arrivals, formerly, known, owned
+from releasemgmt.kpis.queries.commits import BASELINE, SKEW, arrivals, formerly_counted, known, owned
 from releasemgmt.kpis.queries.figure import OPEN, Figure, Open, Row, durations
 from releasemgmt.kpis.queries.gathered import Gathered, Number, Place, gathered, instant
 from releasemgmt.kpis.queries.scope import Scope
@@ -59,7 +59,7 @@ def _delivered(scope: Scope, marks: Sequence[datetime]) -> Iterator[tuple[int, i
     """After how many of these instants commits were made and reached production, how long it took, the oldest."""
     rows: Any = owned(scope).timed().order_by().values_list(Place("committed_at", marks), Place("released_at", marks))
     yield from rows.annotate(took=Gathered("lead_seconds"), oldest=Min("committed_at"))
-    former: Any = formerly(scope).filter(in_baseline=False)
+    former: Any = formerly_counted(scope).filter(in_baseline=False)
     for made, reached, took in former.values_list("commit__committed_at", "released_at", "lead_seconds"):
         yield bisect_right(marks, made), bisect_right(marks, reached), [took], made
 
@@ -97,7 +97,7 @@ def change_lead_time(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
 
 def lead_time_rows(scope: Scope) -> Iterator[Row]:
     facts = (Number("released_at"), "lead_seconds", "in_baseline")
-    known: Any = (gathered(owned(scope).counted(), "pk", *facts), gathered(formerly(scope), "commit", *facts))
+    known: Any = (gathered(owned(scope).counted(), "pk", *facts), gathered(formerly_counted(scope), "commit", *facts))
     for pk, at, seconds, in_baseline in chain.from_iterable(zip(*columns, strict=True) for columns in known):
         yield Row(instant(at), "commit", pk, max(0, seconds), BASELINE if in_baseline else "")
     for at, pk in waiting(scope):

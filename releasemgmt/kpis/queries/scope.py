@@ -20,10 +20,8 @@ from releasemgmt.catalog.models import Product
 from releasemgmt.kpis.definitions import BUCKETS, Span, buckets
 from releasemgmt.kpis.queries.gathered import OneOf
 from releasemgmt.workflow.errors import Invalid
-from releasemgmt.workflow.models import time_zone_exists
+from releasemgmt.workflow.models import FIRST, LAST, time_zone_exists
 
-#: Between these instants facts are looked for.
-FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 #: So many days, weeks or months are answered at once.
 MOST_BUCKETS = 400
 

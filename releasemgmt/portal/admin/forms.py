@@ -15,6 +15,7 @@ from releasemgmt.accounts.models import Team, User
 from releasemgmt.catalog.models import Product
 from releasemgmt.web.admin import PersonalForm, actor_of
 from releasemgmt.workflow.errors import Conflict, Refused
+from releasemgmt.workflow.models import instant_is_near
 
 
 def text(rows: int = 4, **options: Any) -> forms.CharField:
@@ -25,7 +26,7 @@ def text(rows: int = 4, **options: Any) -> forms.CharField:
 def instant(**options: Any) -> forms.DateTimeField:
     """A day and a time in the person's own zone."""
     widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-    return forms.DateTimeField(widget=widget, **options)
+    return forms.DateTimeField(widget=widget, validators=[instant_is_near], **options)
 
 
 def day() -> forms.DateField:
