@@ -107,7 +107,7 @@ def test_what_a_rollback_took_back_is_what_ran_before_it(shop: Shop, acts: list[
     releases: dict[str, Any] = {}
     for hour, act in enumerate(acts):
         version, _, failure = act.removeprefix("back to ").partition(" ")
-        facts = {"at": NOW + hour * HOUR, "status": failure or "succeeded"}
+        facts: dict[str, Any] = {"at": NOW + hour * HOUR, "status": failure or "succeeded"}
         if act.startswith("back"):
             facts |= {"started_at": facts["at"] - MINUTE, "finished_at": facts.pop("at"), "kind": "rollback"}
             shop.report(builds=list(releases[version].builds.all()), now=NOW + DAY, **facts)

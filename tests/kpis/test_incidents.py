@@ -221,7 +221,13 @@ def test_what_ends_as_a_time_begins_counts_in_that_time_alone(shop: Shop) -> Non
 
 
 def test_what_will_end_later_is_open_as_of_now(shop: Shop) -> None:
-    facts = {"title": "Move", "kind": "down", "severity": "major", "started_at": NOW - DAY, "restored_at": NOW + HOUR}
+    facts: dict[str, Any] = {
+        "title": "Move",
+        "kind": "down",
+        "severity": "major",
+        "started_at": NOW - DAY,
+        "restored_at": NOW + HOUR,
+    }
     record_incident(product=shop.product, external_id="a", recorded_at=NOW - DAY, actor=system(), **facts)
     now = scope(shop.ci, product=shop.product, as_of=NOW)
     found = asked(shop, as_of=NOW)["time_to_restore"]
