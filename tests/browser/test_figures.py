@@ -77,6 +77,20 @@ def test_charts_are_drawn_in_the_colours_of_the_page(reader: User, sign_in: Call
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
+def test_readers_of_screens_find_the_content_and_hear_no_icons(reader: User, sign_in: Callable[[User], Page]) -> None:
+    page = sign_in(reader)
+    page.goto(ADDRESS)
+    main = page.get_by_role("main")
+    expect(main).to_have_count(1)
+    expect(page.get_by_role("heading", level=1)).to_have_text(["Figures Shop"])
+    expect(main.get_by_role("heading", name="Change lead time by day")).to_be_visible()
+    expect(page.get_by_role("link", name="Incidents", exact=True)).to_be_visible()
+    opens = page.get_by_role("button", name="Navigation")
+    expect(opens).to_have_attribute("aria-expanded", "true")
+    opens.press("Enter")
+    expect(opens).to_have_attribute("aria-expanded", "false")
+
+
 def test_a_point_says_what_it_is(reader: User, sign_in: Callable[[User], Page]) -> None:
     page = sign_in(reader)
     page.goto(ADDRESS)

@@ -220,6 +220,18 @@ def test_a_time_of_ones_own_and_what_makes_no_sense(desk: Client) -> None:
             assert why in html and "<figure" not in html
 
 
+def test_a_time_of_ones_own_has_a_first_day(desk: Client) -> None:
+    html = text(desk, product="shop", period="own", end="2026-03-01")
+    assert "Name the first day." in html and not figures(html)
+
+
+def test_the_page_names_one_time_zone(desk: Client) -> None:
+    assert "Times in UTC" in text(desk, "/admin/")
+    for address in (PAGE, f"{PAGE}change_lead_time/"):
+        html = text(desk, address)
+        assert "Days and times in UTC" in html and html.count("Times in") == 0
+
+
 def test_what_was_known_on_a_day_is_told_everywhere(desk: Client, busy: Shop) -> None:
     down(busy, NOW - 3 * HOUR, NOW - 2 * HOUR, now=NOW)  # the other one was recorded days later
     then = {"period": "90", "as_of": "2026-03-02"}
@@ -295,6 +307,10 @@ def test_a_number_is_not_rounded_to_nothing() -> None:
 
 
 def test_scales_hold_what_they_are_to_show() -> None:
+    for most in (5 * words.MINUTE, words.DAY, 40 * words.DAY, 2_000 * words.DAY):
+        axis = by_magnitude([words.MINUTE, most])
+        places = [place for place, _text in axis.marks]
+        assert places == sorted(set(places)) and (places[0], places[-1]) == (axis.options["min"], axis.options["max"])
     for most in (1, 59, 3_700, 86_400, 86_400 * 20_000):
         options, marks = from_nothing(most, words.SECONDS)
         assert marks[0][0] == 0 and options["max"] == marks[-1][0] >= most and 2 <= len(marks) <= 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -14,11 +15,14 @@ from django.urls import reverse
 
 from deployments.commands import report_incident, withdraw_incident
 from deployments.models import Incident
+from releasemgmt.accounts.commands import system
+from releasemgmt.releases.commands.importing import import_past
 from tests.conftest import NOW
 from tests.deployments.conftest import shop as shop
 from tests.deployments.test_incidents import correct, deployed, report
 from tests.deployments.world import HOUR, Shop
 from tests.factories import ProductFactory, someone
+from tests.releases.history import past
 
 ADD = "/admin/deployments/incident/add/"
 LATER = timedelta(seconds=17)
@@ -62,6 +66,23 @@ def test_an_incident_is_reported_and_restored_by_forms(desk: Client, shop: Shop)
     desk.post(address(incident, "restore/"), {"restored_at": "2026-03-02T08:45"})
     shown = page(desk, incident)
     assert "15\N{NO-BREAK SPACE}minutes" in shown and "Restored…" not in shown and "What was known when" in shown
+
+
+def test_components_are_those_of_the_product(desk: Client, shop: Shop) -> None:
+    other = ProductFactory(key="lab", name="Lab", team=shop.product.team, components=["press"])
+
+    def offered(answer: Any) -> list[str]:
+        return [each for each in ("api", "press") if re.search(rf">\s*{each}\s*<", answer.content.decode())]
+
+    none, ours, theirs = (desk.get(f"{ADD}?product={pk}") for pk in ("", shop.product.pk, other.pk))
+    assert [offered(answer) for answer in (none, ours, theirs)] == [[], ["api"], ["press"]]
+    assert "Choose the product" in none.content.decode()
+    facts = {"title": "", "product": other.pk, "components": [shop.product.components.get(key="api").pk]}
+    refused = desk.post(ADD, facts)
+    assert offered(refused) == ["press"] and not Incident.objects.exists()
+    for name in ("title", "components"):
+        assert re.search(rf'aria-describedby="id_{name}_error"', refused.content.decode())
+        assert f'id="id_{name}_error"' in refused.content.decode()
 
 
 def test_the_list_is_narrowed_to_those_that_go_on(desk: Client, shop: Shop) -> None:
@@ -148,6 +169,14 @@ def test_the_timeline_tells_what_happened_when(desk: Client, shop: Shop) -> None
     assert "No checkout" not in timeline(desk, shop, "span=week&on=2026-02-20")
     for odd in ("span=year", "on=2026-02-31", "on=0001-01-01", "on=9999-12-31", "span=quarter"):
         timeline(desk, shop, odd)
+
+
+def test_a_past_release_stands_for_its_deployment(desk: Client, shop: Shop) -> None:
+    given: list[Any] = [past("0.9", 1, day=5)]
+    import_past(shop.product, releases=given, actor=system(), now=NOW)
+    shown = timeline(desk, shop, "on=2026-01-20")
+    assert "0.9</a>" in shown and "Imported" in shown and shown.count('rm-mark is-deploy"') == 2
+    assert "0.9" not in timeline(desk, shop, "on=2026-03-02")
 
 
 def test_the_timeline_costs_the_same_however_much_happened(desk: Client, shop: Shop) -> None:
