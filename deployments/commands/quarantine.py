@@ -15,6 +15,7 @@ from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product
 from releasemgmt.integrations.history import BadRow
+from releasemgmt.integrations.history.rows import NO_TEXT
 from releasemgmt.workflow.commands import command, lock, permit, record
 from releasemgmt.workflow.errors import Invalid, WrongState
 
@@ -41,8 +42,8 @@ def repair_row(row: QuarantinedRow, *, text: str, actor: User, now: datetime) ->
     """Record what a row should have said, by the same way as the rows of the file; Invalid where it still can't be."""
     with command():
         row = _waiting(row, actor=actor)
-        record_row(row.product, row.source, text.strip(), refers_to=row.refers_to, actor=actor, now=now)
-        row.repaired_row = text.strip()
+        row.repaired_row = _storable(text, "row")
+        record_row(row.product, row.source, row.repaired_row, refers_to=row.refers_to, actor=actor, now=now)
         return _settle(row, Outcome.REPAIRED, actor=actor, now=now)
 
 
@@ -52,7 +53,7 @@ def dismiss_row(row: QuarantinedRow, *, reason: str, actor: User, now: datetime)
         row = _waiting(row, actor=actor)
         if not reason.strip():
             raise Invalid({"reason": "Say the reason."})
-        row.settled_because = reason.strip()
+        row.settled_because = _storable(reason, "reason")
         return _settle(row, Outcome.DISMISSED, actor=actor, now=now)
 
 
@@ -100,6 +101,13 @@ def _waiting(row: QuarantinedRow, *, actor: User) -> QuarantinedRow:
     if not row.is_waiting:
         raise WrongState(f"{row}, is {row.get_outcome_display().lower()} already.", allowed=[])
     return row
+
+
+def _storable(text: str, name: str) -> str:
+    """The text without what surrounds it; refused where no column takes it."""
+    if NO_TEXT.search(text):
+        raise Invalid({name: f"The {name} holds a character that no text has."})
+    return text.strip()
 
 
 def _settle(row: QuarantinedRow, outcome: Outcome, *, actor: User, now: datetime) -> QuarantinedRow:

@@ -174,6 +174,13 @@ def test_what_no_database_takes_is_told(tmp_path: Path) -> None:
     assert "\0" not in "".join(bad.text for bad in history.bad)
 
 
+@pytest.mark.parametrize("escaped", ["\\u0000", "\\ud83d"])
+def test_what_no_database_takes_is_not_quoted_either(escaped: str) -> None:
+    with pytest.raises(BadValueError) as refused:
+        parse("incident_revisions", json.dumps(incident(severity="down")).replace('"down"', f'"down{escaped}"'))
+    assert str(refused.value) == "severity: down\ufffd is none of down, disrupted, notice."
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [

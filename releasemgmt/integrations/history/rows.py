@@ -15,6 +15,8 @@ INDEX = re.compile(r"[0-9]{1,9}")
 INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d{1,2})(:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 COMMIT_COLUMNS = ("i", "sha", "parents", "author", "author_date", "commit_date", "is_merge", "is_bot")
 HEADER = ",".join(COMMIT_COLUMNS)
+#: What no column of text takes: NUL, and half of an emoji.
+NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
 TAG_KINDS = ("production", "prerelease", "demo", "other")
 ITEM_KINDS = ("defect_fixed", "improvement", "security")
 #: What a status page calls it → whether it was down, degraded, or only announced.
@@ -248,7 +250,7 @@ def _object(text: str) -> Facts:
 
 
 def _clean(text: str, name: str, *, most: int) -> str:
-    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+    if NO_TEXT.search(text):
         raise BadValueError(f"{name} holds a character that no text has.")
     if len(text) > most:
         raise BadValueError(f"{name} is longer than {most:,} characters.")
@@ -256,7 +258,7 @@ def _clean(text: str, name: str, *, most: int) -> str:
 
 
 def _short(value: object) -> str:
-    text = str(value).encode(errors="replace").decode()
+    text = NO_TEXT.sub("\ufffd", str(value))
     return "nothing" if not text else text if len(text) <= 60 else text[:57] + "…"
 
 
