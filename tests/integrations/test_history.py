@@ -131,6 +131,13 @@ def test_bad_commits_are_told_and_the_others_are_read(tmp_path: Path) -> None:
     assert (later.text, later.refers_to) == (rows[1], {"9": sha(9)})
 
 
+def test_columns_may_be_quoted(tmp_path: Path) -> None:
+    rows = [row(0), row(1, 0), row(2, 0, at="2023-07-94T10:00:00Z"), row(3, 2)]
+    history = commits(tmp_path, *(",".join(f'"{each}"' for each in text.split(",")) for text in rows), row(4, 3) + ',"')
+    assert [each.parents for _line, each in history.commits] == [(), (sha(0),), (sha(2),)]
+    assert [(bad.line, bad.refers_to) for bad in history.bad] == [(4, {"0": sha(0)}), (6, {"3": sha(3)})]
+
+
 def test_a_commit_that_is_its_own_parent_goes_in_a_circle(tmp_path: Path) -> None:
     assert told(commits(tmp_path, row(0), row(1, 1), row(2, 1))) == [
         (3, "Its parent 1 descends from it: the rows go in a circle.")

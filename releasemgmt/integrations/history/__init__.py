@@ -114,8 +114,8 @@ def _read_commits(path: Path, history: History) -> None:
 
 def _with_names(row: BadRow, known: Mapping[str, str]) -> BadRow:
     """The row with the hashes of what it names as its parents."""
-    columns = row.text.split(",")
-    named = {index: known[index] for index in (columns[2].split() if len(columns) > 2 else ()) if index in known}
+    _index, _sha, parents, *_rest = [*ancestry.told(row.text), "", "", ""]
+    named = {index: known[index] for index in parents.split() if index in known}
     return BadRow(row.source, row.line, row.text, row.reason, named)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from releasemgmt.integrations.history.lines import Line
-from releasemgmt.integrations.history.rows import INDEX, SHA, BadRow, CommitRow
+from releasemgmt.integrations.history.rows import INDEX, SHA, BadRow, BadValueError, CommitRow, columns
 
 Numbered = Sequence[tuple[Line, CommitRow]]
 
@@ -16,10 +16,18 @@ def names(rows: Iterable[Line]) -> dict[str, str]:
     """Number → hash of each row that says both, whatever else is wrong with it."""
     found: dict[str, str] = {}
     for line in rows:
-        index, sha, *_rest = [*line.text.split(",", 2), "", ""]
+        index, sha, *_rest = [*told(line.text), "", ""]
         if INDEX.fullmatch(index) and SHA.fullmatch(sha):
             found.setdefault(str(int(index)), sha)
     return found
+
+
+def told(text: str) -> list[str]:
+    """The columns of a row, as far as they can be told of one that is none."""
+    try:
+        return columns(text)
+    except BadValueError:
+        return text.split(",")
 
 
 def settle(rows: Numbered, known: Mapping[str, str]) -> tuple[list[tuple[Line, CommitRow]], list[BadRow]]:

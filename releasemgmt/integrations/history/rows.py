@@ -163,11 +163,16 @@ class Facts:
         return f": {_short(', '.join(found))} could not be read" if found else ""
 
 
-def _commit(text: str) -> CommitRow:
+def columns(text: str) -> list[str]:
+    """The columns of a row; raises BadValueError where it has none."""
     try:
-        values = next(csv.reader([text], strict=True))
+        return next(csv.reader([text], strict=True))
     except (csv.Error, StopIteration) as error:
         raise BadValueError(f"It is no row of columns: {error}.") from None
+
+
+def _commit(text: str) -> CommitRow:
+    values = columns(text)
     if len(values) != len(COMMIT_COLUMNS):
         raise BadValueError(f"It has {len(values)} columns, not {len(COMMIT_COLUMNS)}.")
     facts = Facts(dict(zip(COMMIT_COLUMNS, values, strict=True)))
