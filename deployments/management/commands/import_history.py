@@ -101,7 +101,7 @@ class Command(BaseCommand):
 
     def _repair(self, product: Product, path: Path, *, actor: User) -> None:
         try:
-            told = path.read_text().splitlines()
+            told = path.read_text().split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{path} can't be read: {error}.") from error
         done = 0

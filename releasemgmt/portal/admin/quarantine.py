@@ -111,12 +111,14 @@ class QuarantinedRowAdmin(RecordAdmin):
 
 
 def readable(row: QuarantinedRow) -> str:
-    """The row as it was read; an object of JSON with a line for each of its members."""
+    """The row as it was read; an object of JSON with a line for each of its members, half an emoji as its escape."""
     try:
         value = json.loads(row.row)
     except (ValueError, RecursionError):
         return row.row
-    return json.dumps(value, ensure_ascii=False, indent=2) if isinstance(value, dict) else row.row
+    if not isinstance(value, dict):
+        return row.row
+    return json.dumps(value, ensure_ascii=False, indent=2).encode(errors="backslashreplace").decode()
 
 
 def _hint(row: QuarantinedRow) -> str:
