@@ -144,6 +144,30 @@ def test_a_commit_that_is_its_own_parent_goes_in_a_circle(tmp_path: Path) -> Non
     ]
 
 
+def test_a_parent_that_the_file_names_is_in_order_by_its_hash_too(tmp_path: Path) -> None:
+    rows = [
+        row(0, sha(1)),
+        row(1, 0),
+        row(2, sha(3)),
+        row(3, sha(0)),
+        row(4, sha(4)),
+        row(5, sha(0), 0),
+        row(6, sha(9)),
+    ]
+    history = commits(tmp_path, *rows)
+    assert [(each.index, each.parents) for _line, each in history.commits] == [
+        (1, (sha(0),)),
+        (3, (sha(0),)),
+        (5, (sha(0),)),
+        (6, (sha(9),)),
+    ]
+    assert told(history) == [
+        (2, "Its parent 1 descends from it: the rows go in a circle."),
+        (4, "Its parent 3 comes later in the file."),
+        (6, "Its parent 4 descends from it: the rows go in a circle."),
+    ]
+
+
 def test_what_can_be_read_of_a_truncated_file_is_read(tmp_path: Path) -> None:
     plain = "\n".join(
         [HEADER, *(row(n, *([n - 1] if n else []), at=f"2024-03-01T10:00:{n % 60:02}Z") for n in range(400))]

@@ -30,9 +30,10 @@ def told(text: str) -> list[str]:
         return text.split(",")
 
 
-def settle(rows: Numbered, known: Mapping[str, str]) -> tuple[list[tuple[Line, CommitRow]], list[BadRow]]:
+def settle(rows: Numbered, known: dict[str, str]) -> tuple[list[tuple[Line, CommitRow]], list[BadRow]]:
     """The commits with their parents' hashes, and those that can't be: a second of its kind, a parent out of order."""
     good, bad = [], []
+    rows = _numbered(rows, known)
     lines: dict[int, int] = {}
     shas: dict[str, int] = {}
     looped = _looped(rows)
@@ -60,6 +61,15 @@ def unknown(row: CommitRow, known: Mapping[str, str]) -> list[str]:
 
 def _indexes(row: CommitRow) -> list[str]:
     return [str(int(each)) for each in row.parents if not SHA.fullmatch(each)]
+
+
+def _numbered(rows: Numbered, known: dict[str, str]) -> Numbered:
+    """The rows, with the numbers of parents that they name by hashes of the file's own rows."""
+    numbers = {sha: index for index, sha in reversed(known.items())}
+    return [
+        (line, replace(row, parents=tuple(dict.fromkeys(numbers.get(each, each) for each in row.parents))))
+        for line, row in rows
+    ]
 
 
 def _repeated(row: CommitRow, lines: Mapping[int, int], shas: Mapping[str, int]) -> str:
