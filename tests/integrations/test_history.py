@@ -306,6 +306,15 @@ def test_a_final_state_counts_where_no_revision_says_more(tmp_path: Path) -> Non
     ]
 
 
+def test_a_final_state_that_is_later_than_what_can_be_read_of_the_revisions_counts(tmp_path: Path) -> None:
+    over: dict[str, Any] = {"resolved": True, "resolved_at": DAY, "recorded_at": LATER}
+    revisions = [incident(), incident(**{**over, "resolved_at": "2023-07-94T13:00:00Z"})]
+    for at, sources in ((LATER, ["incident_revisions", "incidents"]), (DAY, ["incident_revisions"])):
+        history = incidents(tmp_path, [{**incident(**over), "last_recorded_at": at}], revisions)
+        assert [source for source, _line, _found in history.incidents] == sources
+        assert len(history.bad) == 1
+
+
 def test_of_two_final_states_of_one_time_the_first_stands(tmp_path: Path) -> None:
     said = [{"title": "Down"}, {"title": "Up"}, {"title": "Down"}, {"title": "Up", "last_recorded_at": LATER}]
     ends = [{**incident("a"), "last_recorded_at": DAY, **each} for each in said]

@@ -131,7 +131,7 @@ def _read_tags(path: Path, history: History) -> None:
 
 
 def _read_incidents(files: Mapping[str, Path], history: History) -> None:
-    """Revisions in their order; the final state of an incident where no revision says more.
+    """Revisions in their order; the final state of an incident where no revision is as late.
 
     An incident that ends up impossible waits as a whole: half of it would go on for ever.
     """
@@ -150,10 +150,15 @@ def _read_incidents(files: Mapping[str, Path], history: History) -> None:
         bad_revisions = [row for row in bad_revisions if _id(row) not in impossible]
     kept = [("incident_revisions", line, row) for line, row in revisions if row.id not in impossible]
     history.held_back = len(revisions) - len(kept)
-    told = {row.id for _source, _line, row in kept}
-    kept += [("incidents", line, row) for line, row in _one_end_each(ends, bad_ends) if row.id not in told]
-    history.incidents = sorted(kept, key=lambda each: each[2].recorded_at)
+    last = {row.id: row.recorded_at for _source, _line, row in sorted(kept, key=_recorded_at)}
+    finals = _one_end_each(ends, bad_ends)
+    kept += [("incidents", line, row) for line, row in finals if row.id not in last or row.recorded_at > last[row.id]]
+    history.incidents = sorted(kept, key=_recorded_at)
     history.bad += [*bad_ends, *bad_revisions]
+
+
+def _recorded_at(each: tuple[str, Line, IncidentRow]) -> datetime:
+    return each[2].recorded_at
 
 
 def _one_end_each(ends: list[tuple[Line, IncidentRow]], bad: list[BadRow]) -> Iterator[tuple[Line, IncidentRow]]:
