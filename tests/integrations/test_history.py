@@ -85,6 +85,13 @@ def test_what_is_no_instant_is_named(text: object) -> None:
         instant(text, "at")
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "1970-01-01T00:30:00+01:00"])
+def test_what_was_before_1970_is_told(text: str) -> None:
+    with pytest.raises(BadValueError, match=r"^at is before 1970\.$"):
+        instant(text, "at")
+    assert instant("1970-01-01T00:00:00Z", "at").timestamp() == 0
+
+
 def test_parents_get_their_hashes(tmp_path: Path) -> None:
     history = commits(tmp_path, row(0), row(1, 0), row(2, 0, 1, bot=1), row(3, sha(2)))
     assert [each.parents for _line, each in history.commits] == [(), (sha(0),), (sha(0), sha(1)), (sha(2),)]

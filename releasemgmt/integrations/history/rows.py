@@ -17,6 +17,8 @@ COMMIT_COLUMNS = ("i", "sha", "parents", "author", "author_date", "commit_date",
 HEADER = ",".join(COMMIT_COLUMNS)
 #: What no column of text takes: NUL, and half of an emoji.
 NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
+#: Earlier instants are slips: no product's past goes back so far.
+FIRST_YEAR = 1970
 TAG_KINDS = ("production", "prerelease", "demo", "other")
 ITEM_KINDS = ("defect_fixed", "improvement", "security")
 #: What a status page calls it → whether it was down, degraded, or only announced.
@@ -104,10 +106,12 @@ def instant(written: object, name: str) -> datetime:
         raise BadValueError(f"{name}: {_short(written)} is no date and time.")
     day, hour, rest, zone = found.groups()
     try:
-        at = datetime.fromisoformat(f"{day}T{hour:0>2}{rest}{zone or 'Z'}")
-        return at.astimezone(UTC)
+        at = datetime.fromisoformat(f"{day}T{hour:0>2}{rest}{zone or 'Z'}").astimezone(UTC)
     except (ValueError, OverflowError):
         raise BadValueError(f"{name}: {_short(written)} is no date and time.") from None
+    if at.year < FIRST_YEAR:
+        raise BadValueError(f"{name} is before {FIRST_YEAR}.")
+    return at
 
 
 class Facts:
