@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.db import transaction
@@ -73,9 +73,9 @@ def _import(product: Product, history: History, *, actor: User, now: datetime, p
     """Commits before releases, these before what they fixed; each in transactions of its own."""
     recorded = Recorded(bad=list(history.bad))
     _import_commits(product, history, recorded, actor=actor, now=now, progress=progress)
-    _import_tags(product, history, recorded, actor=actor, now=now)
+    aliases = _import_tags(product, history, recorded, actor=actor, now=now)
     progress(len(history.tags))
-    _import_items(product, history, recorded, actor=actor, now=now)
+    _import_items(product, history, recorded, aliases, actor=actor, now=now)
     progress(len(history.items))
     _import_incidents(product, history, recorded, actor=actor, now=now, progress=progress)
     recorded.quarantined = quarantine(product, recorded.bad, actor=actor, now=now)
@@ -93,7 +93,10 @@ def _import_commits(
     recorded.counts["commits"] = len(history.commits), new
 
 
-def _import_tags(product: Product, history: History, recorded: Recorded, *, actor: User, now: datetime) -> None:
+def _import_tags(
+    product: Product, history: History, recorded: Recorded, *, actor: User, now: datetime
+) -> dict[str, str]:
+    """Answers which version is another name of which release."""
     good = []
     for line, tag in history.tags:
         if tag.kind != "production":
@@ -101,25 +104,33 @@ def _import_tags(product: Product, history: History, recorded: Recorded, *, acto
         elif tag.released_at > now:
             recorded.bad.append(_bad("releases", line, f"{tag.tag} lies in the future."))
         else:
-            good.append(tag)
-    imported = record_tags(product, good, actor=actor, now=now)
+            good.append((line, tag))
+    imported = record_tags(product, [tag for _line, tag in good], actor=actor, now=now)
+    for line, tag in good:
+        if reason := imported.conflicts.get((version_of(tag.tag, product), tag.sha)):
+            recorded.bad.append(_bad("releases", line, reason))
     recorded.counts["past releases"] = len(imported.new) + len(imported.present), len(imported.new)
     if imported.aliases:
-        recorded.left_out["second names of the same commit"] = imported.aliases
+        recorded.left_out["second names of the same commit"] = [version for version, _release in imported.aliases]
+    return dict(imported.aliases)
 
 
-def _import_items(product: Product, history: History, recorded: Recorded, *, actor: User, now: datetime) -> None:
+def _import_items(
+    product: Product, history: History, recorded: Recorded, aliases: Mapping[str, str], *, actor: User, now: datetime
+) -> None:
     versions = set(product.releases.values_list("version", flat=True))
     good = []
     for line, item in history.items:
+        version = version_of(item.release, product)
+        version = version if version in versions else aliases.get(version, version)
         if item.kind != "defect_fixed":
             recorded.left_out[KINDS[item.kind]].append(item.release)
         elif not item.is_released:
             recorded.left_out["fixed in what is not released yet"].append(item.release)
-        elif version_of(item.release, product) not in versions:
+        elif version not in versions:
             recorded.bad.append(_bad("changelog", line, f"{product} has no release {item.release}."))
         else:
-            good.append(item)
+            good.append(replace(item, release=version))
     recorded.counts["fixed defects"] = len(good), record_items(product, good, actor=actor, now=now)
 
 

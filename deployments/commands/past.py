@@ -56,9 +56,10 @@ def record_row(
     if isinstance(row, CommitRow):
         is_new = _record_commit(product, row, refers_to=refers_to, actor=actor, now=now)
     elif isinstance(row, TagRow):
-        is_new = row.kind != "production" or bool(record_tags(product, [row], actor=actor, now=now).new)
+        is_new = row.kind != "production" or _record_tag(product, row, actor=actor, now=now)
     elif isinstance(row, ItemRow):
-        is_new = row.kind != "defect_fixed" or bool(record_items(product, [row], actor=actor, now=now))
+        item = replace(row, release=version_of(row.release, product))
+        is_new = row.kind != "defect_fixed" or bool(record_items(product, [item], actor=actor, now=now))
     else:
         named = components_named(product, row.affected, actor=actor)
         is_new = record_revision(product, row, named, actor=actor, now=now)
@@ -92,10 +93,8 @@ def record_tags(product: Product, rows: Iterable[TagRow], *, actor: User, now: d
 
 
 def record_items(product: Product, rows: Iterable[ItemRow], *, actor: User, now: datetime) -> int:
-    """Record fixed defects; Invalid where the product has no such release. Answers how many are new."""
-    fixes: list[PastFix] = [
-        {"version": version_of(row.release, product), "text": row.text, "issues": row.issues} for row in rows
-    ]
+    """Record fixed defects of releases by their versions; Invalid where there is none. Answers how many are new."""
+    fixes: list[PastFix] = [{"version": row.release, "text": row.text, "issues": row.issues} for row in rows]
     return import_fixed(product, fixes=fixes, actor=actor, now=now)
 
 
@@ -149,6 +148,13 @@ def _record_commit(
     if descends(product, parents, sha=row.sha):
         raise Invalid({"row": "A parent descends from it: the rows go in a circle."})
     return bool(record_commits(product, [replace(row, parents=parents)], actor=actor, now=now))
+
+
+def _record_tag(product: Product, row: TagRow, *, actor: User, now: datetime) -> bool:
+    imported = record_tags(product, [row], actor=actor, now=now)
+    if imported.conflicts:
+        raise Invalid({"row": " ".join(imported.conflicts.values())})
+    return bool(imported.new)
 
 
 def _key(name: str) -> str:

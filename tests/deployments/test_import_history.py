@@ -90,6 +90,21 @@ class TestReleases:
         assert "Left out, second names of the same commit: 1 (1.0.2)." in out
         assert owned() == {"1.0.2": set()}
 
+    def test_a_version_that_two_commits_have_is_quarantined(self, product: Product, tmp_path: Path) -> None:
+        given = [tag("1.0", 0x1 << 156, day=1), tag("v1.0", 0x2 << 156, day=3)]
+        for _run in range(2):
+            out, _err = run(tags(tmp_path, *given))
+        assert (list(owned()), "Left out" in out) == (["1.0"], False)
+        assert quarantined().reason == "1.0 is commit 1000000000 already, and not 2000000000 too."
+        with pytest.raises(Invalid, match="1.0 is commit 1000000000 already"):
+            repair_row(quarantined(), text=json.dumps(given[1]), actor=system(), now=datetime.now(UTC))
+
+    def test_a_fix_in_another_name_of_a_release_is_one_of_that_release(self, product: Product, tmp_path: Path) -> None:
+        given = tags(tmp_path, tag("stable-2", 2, day=5), tag("2.0", 2, day=6, alias_of="stable-2"))
+        entry = {"release": "v2.0", "date": "2024-03-01", "kind": "defect_fixed", "text": "Crash", "issues": []}
+        run(commits(tmp_path, row(2)), given, written(tmp_path, "shop.changelog.ndjson", [entry]))
+        assert DefectLink.objects.get().release.version == "stable-2"
+
     def test_what_is_no_release_is_left_out_and_said(self, product: Product, tmp_path: Path) -> None:
         kinds = {"prerelease": "2.0-rc1", "demo": "demo-1", "other": "nightly"}
         given = [tag(name, n, day=n, kind=kind) for n, (kind, name) in enumerate(kinds.items(), start=1)]

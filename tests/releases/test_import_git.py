@@ -208,6 +208,17 @@ def test_two_tags_on_one_commit_are_one_release(product: Product, repo: Made) ->
     assert Release.objects.values_list("version", flat=True).get() == "1.0.2"
 
 
+def test_a_version_of_two_commits_is_told(product: Product, repo: Made) -> None:
+    root = repo.commit("Begin")
+    later = repo.commit("Later", root)
+    repo.tag("1.0", root, day=1)
+    repo.tag("v1.0", later, day=2)
+    for _run in range(2):
+        out, err = import_git(repo.path)
+        assert err == f"Left out: 1.0 is commit {root[:10]} already, and not {later[:10]} too.\n"
+        assert "second names" not in out
+
+
 def test_other_tags_are_named_and_left_out(product: Product, repo: Made) -> None:
     root = repo.commit("Begin")
     for tag in ("1.0-rc.1", "1.0b2", "latest", "deploy/17"):

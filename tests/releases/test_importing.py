@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from releasemgmt.accounts.commands import system
 from releasemgmt.catalog.models import Product
 from releasemgmt.releases.commands.commits import send_commits
+from releasemgmt.releases.commands.containment import tips
 from releasemgmt.releases.commands.importing import import_past, type_of
 from releasemgmt.releases.models import Commit, MissingCommit, Release, ReleaseCommit
 from releasemgmt.workflow import queries
@@ -68,7 +69,7 @@ def test_two_versions_of_one_commit_are_one_release(product: Product, ci: Any, n
     given = [past("v1.0.2", 3, day=6), past("1.0.2", 3, day=5)]
     for _run in range(2):
         imported = import_past(product, releases=given, actor=someone("administrator"), now=now)
-        assert imported.aliases == ["v1.0.2"]
+        assert imported.aliases == [("v1.0.2", "1.0.2")]
     assert list(Release.objects.values_list("version", flat=True)) == ["1.0.2"]
 
 
@@ -77,8 +78,50 @@ def test_an_earlier_name_of_a_release_that_is_there_is_its_alias(product: Produc
     later, earlier = past("v1.0.2", 3, day=6), past("1.0.2", 3, day=5)
     import_past(product, releases=[later], actor=someone("administrator"), now=now)
     again = import_past(product, releases=[earlier, later], actor=someone("administrator"), now=now)
-    assert (again.new, again.present, again.aliases) == ([], ["v1.0.2"], ["1.0.2"])
+    assert (again.new, again.present, again.aliases) == ([], ["v1.0.2"], [("1.0.2", "v1.0.2")])
     assert owners(product)[3] == "v1.0.2"
+
+
+@pytest.mark.parametrize("sent_at", [0, 1, 2])
+def test_a_second_name_is_an_alias_whenever_it_and_the_commits_come(
+    product: Product, ci: Any, now: datetime, sent_at: int
+) -> None:
+    given = [[past("1.0", 2, day=5), past("stable-2", 4, day=6)], [past("2.0", 4, day=7)]]
+    for n, releases in enumerate(given):
+        if n == sent_at:
+            send_commits(product, commits=LINE, actor=ci, now=now)
+        imported = import_past(product, releases=releases, actor=someone("administrator"), now=now)
+    assert (imported.new, imported.aliases) == ([], [("2.0", "stable-2")])
+    assert set(Release.objects.values_list("version", flat=True)) == {"1.0", "stable-2"}
+
+
+def test_a_commit_within_a_release_is_not_what_it_was_made_of(product: Product, ci: Any, now: datetime) -> None:
+    send_commits(product, commits=LINE, actor=ci, now=now)
+    for version, tip, day in (("2.0", 4, 9), ("1.0", 3, 5)):
+        imported = import_past(product, releases=[past(version, tip, day=day)], actor=someone("administrator"), now=now)
+        assert imported.new == [version]
+    assert owners(product) == {1: "1.0", 2: "1.0", 3: "1.0", 4: "2.0"}
+
+
+def test_a_release_that_is_only_planned_with_the_commit_hides_no_past_one(
+    product: Product, ci: Any, now: datetime
+) -> None:
+    send_commits(product, commits=LINE, actor=ci, now=now)
+    release_of(product, "3.0", 4, now=now)
+    assert import_past(product, releases=[past("2.0", 4, day=5)], actor=someone("administrator"), now=now).new == [
+        "2.0"
+    ]
+    assert owners(product)[4] == "2.0"
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_version_of_two_commits_is_a_conflict(product: Product, ci: Any, now: datetime, together: bool) -> None:
+    send_commits(product, commits=LINE, actor=ci, now=now)
+    given = [past("1.0", 2, day=5), past("1.0", 4, day=6), past("2.0", 4, day=7)]
+    for releases in [given] if together else [[each] for each in given]:
+        imported = import_past(product, releases=releases, actor=someone("administrator"), now=now)
+        assert list(imported.conflicts) == [("1.0", sha(4))] * (given[1] in releases)
+    assert owners(product) == {1: "1.0", 2: "1.0", 3: "2.0", 4: "2.0"}
 
 
 def test_what_two_releases_wait_for_is_the_earlier_ones(product: Product, ci: Any, now: datetime) -> None:
@@ -103,7 +146,7 @@ def test_the_tag_of_a_release_that_is_known_by_its_build_is_an_alias(product: Pr
     send_commits(product, commits=LINE, actor=ci, now=now)
     ship(release_of(product, "2.0", 4, now=now), at=now)
     imported = import_past(product, releases=[past("two", 4, day=5)], actor=someone("administrator"), now=now)
-    assert imported.aliases == ["two"]
+    assert imported.aliases == [("two", "2.0")]
 
 
 def test_an_import_takes_over_what_came_later(product: Product, ci: Any, now: datetime) -> None:
@@ -206,7 +249,7 @@ def test_in_whatever_order_things_arrive_the_first_release_owns_a_commit(
 ) -> None:
     commits = [each for each in arrived if isinstance(each, dict)]
     with transaction.atomic():
-        # The tip of what is in flight is never a past release: that would be the same release under two names.
+        # What is in flight has a commit of its own, so that it brings one whatever was released.
         flight = release_of(product, "in flight", 99, now=now)
         send_commits(product, commits=[commit(99, len(commits))], actor=ci, now=now)
         for is_commit, some in groupby(arrived, key=lambda each: isinstance(each, dict)):
@@ -215,6 +258,8 @@ def test_in_whatever_order_things_arrive_the_first_release_owns_a_commit(
             else:
                 given = [past(f"{tip}", tip, day=day) for tip, day in some]  # type: ignore[arg-type,misc]
                 import_past(product, releases=given, actor=system(), now=now)
+            assert all(sha == f"{int(version):040x}" for sha, version in tips(product).items())
+        assert set(tips(product).values()) == set(owners(product).values()) - {None}
         expected = recomputed(commits)
         facts = ("sha", "first_release__version", "released_at", "lead_seconds", "in_baseline")
         stored = {int(each, 16): tuple(known) for each, *known in Commit.objects.values_list(*facts)}

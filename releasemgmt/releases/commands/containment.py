@@ -127,6 +127,20 @@ def descends(product: Product, shas: Iterable[str], *, sha: str) -> bool:
     return sha in outside or (sha in graph and graph[sha] in nodes)
 
 
+def tips(product: Product) -> dict[str, str]:
+    """The commits that past releases were made of → their versions. Two statements.
+
+    No past release keeps its commit: it is the one that it owns, or waits for, and that none of its others descends
+    from. What an earlier release contains as a whole owns nothing, and has none here.
+    """
+    owned = Commit.objects.filter(product=product, first_release__imported=True)
+    rows = list(owned.values_list("first_release__version", "sha", "parents").iterator())
+    above = {(version, parent) for version, _sha, parents in rows for parent in parents}
+    missing = product.missing_commits.filter(release__imported=True).values_list("release__version", "sha")
+    found = [*((version, sha) for version, sha, _parents in rows), *missing]
+    return {sha: version for version, sha in found if (version, sha) not in above}
+
+
 def chunks(rows: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
     """The rows in lists of at most `size`."""
     rest = iter(rows)

@@ -13,7 +13,7 @@ from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product
 from releasemgmt.releases.commands.commits import take_in
-from releasemgmt.releases.commands.containment import Claim, chunks, claim
+from releasemgmt.releases.commands.containment import Claim, chunks, claim, tips
 from releasemgmt.releases.models import DefectLink, KnownDefect, Release
 from releasemgmt.workflow.commands import command, lock, permit, record
 from releasemgmt.workflow.errors import Invalid
@@ -46,7 +46,18 @@ class Imported:
 
     new: list[str] = field(default_factory=list)
     present: list[str] = field(default_factory=list)
-    aliases: list[str] = field(default_factory=list)
+    #: Each with the version of the release that it is another name of.
+    aliases: list[tuple[str, str]] = field(default_factory=list)
+    #: Version and commit → why it is no release: the version is one of another commit.
+    conflicts: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+@dataclass
+class Known:
+    """Which commit a version stands for, and which version a commit was released as."""
+
+    commits: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 def import_commits(product: Product, *, commits: list[dict[str, Any]], actor: User, now: datetime) -> int:
@@ -60,9 +71,9 @@ def import_past(product: Product, *, releases: Iterable[PastRelease], actor: Use
     """Record past releases as closed, each owning the commits that it was the first to contain, in time order.
 
     A version that the product has already stays as it is. A second version of the same commit is an alias, not a second
-    release. Releases that were imported or deployed before, yet came later, hand over what these contained first.
-    At most 1,000 are written in a transaction, with one event on the product's stream: an import that was cut short is
-    completed by the next.
+    release, whenever it comes; one that stands for another commit already is a conflict. Releases that were imported or
+    deployed before, yet came later, hand over what these contained first. At most 1,000 are written in a transaction,
+    with one event on the product's stream: an import that was cut short is completed by the next.
     """
     given = list(releases)
     errors = {
@@ -72,12 +83,11 @@ def import_past(product: Product, *, releases: Iterable[PastRelease], actor: Use
     }
     if errors:
         raise Invalid(errors)
-    imported = Imported()
-    taken: set[str] = set()
+    imported, known = Imported(), Known()
     for batch in chunks(_in_time_order(product, given), BATCH):
         with command():
             permit(actor, product, roles.administrate_or_system, to="import past releases")
-            _import(lock(product), batch, actor=actor, now=now, taken=taken, imported=imported)
+            _import(lock(product), batch, actor=actor, now=now, known=known, imported=imported)
     return imported
 
 
@@ -95,26 +105,10 @@ def _import(
     *,
     actor: User,
     now: datetime,
-    taken: set[str],
+    known: Known,
     imported: Imported,
 ) -> None:
-    stored = product.releases.filter(version__in=[past["version"] for past in batch])
-    present = set(stored.values_list("version", flat=True))
-    built = product.releases.exclude(state=Release.State.CANCELLED).filter(builds__isnull=False)
-    taken.update(built.values_list("builds__commit_sha", flat=True))
-    taken.update(past["sha"] for past in batch if past["version"] in present)
-    seen = {*imported.new, *imported.present}
-    new = []
-    for past in batch:
-        version, sha = past["version"], past["sha"]
-        if version in seen or (sha in taken and version not in present):
-            imported.aliases.append(version)
-        elif version in present:
-            imported.present.append(version)
-        else:
-            new.append(past)
-        seen.add(version)
-        taken.add(sha)
+    new = _sort_out(product, batch, known, imported)
     if not new:
         return
     rows = Release.objects.bulk_create(_past(product, past, actor=actor) for past in new)
@@ -123,6 +117,38 @@ def _import(
     imported.new += [past["version"] for past in new]
     facts: Mapping[str, object] = {"new": len(new), "versions": [past["version"] for past in new]}
     record(product, "releases.release.import", actor=actor, data=facts)
+
+
+def _sort_out(product: Product, batch: Sequence[PastRelease], known: Known, imported: Imported) -> list[PastRelease]:
+    """Those that are new; of the others it is noted why they are not."""
+    stored = product.releases.filter(version__in=[past["version"] for past in batch])
+    present = set(stored.values_list("version", flat=True))
+    came_out = product.releases.exclude(released_at=None).filter(builds__isnull=False)
+    known.versions.update(came_out.values_list("builds__commit_sha", "version"))
+    made_of = tips(product)
+    known.versions |= made_of
+    known.commits |= {version: sha for sha, version in made_of.items()}
+    for past in batch:
+        version, sha = past["version"], past["sha"]
+        if version in present and known.commits.setdefault(version, sha) == sha:
+            known.versions.setdefault(sha, version)
+    seen = {*imported.new, *imported.present}
+    new = []
+    for past in batch:
+        version, sha = past["version"], past["sha"]
+        other = known.commits.setdefault(version, sha)
+        if other != sha:
+            imported.conflicts[version, sha] = f"{version} is commit {other[:10]} already, and not {sha[:10]} too."
+            continue
+        name = known.versions.setdefault(sha, version)
+        if version in seen or (name != version and version not in present):
+            imported.aliases.append((version, name))
+        elif version in present:
+            imported.present.append(version)
+        else:
+            new.append(past)
+        seen.add(version)
+    return new
 
 
 def _past(product: Product, past: PastRelease, *, actor: User) -> Release:

@@ -64,8 +64,11 @@ class Command(BaseCommand):
 
     def _report(self, imported: Imported, left_out: dict[Kind, list[str]]) -> None:
         known = len(imported.new) + len(imported.present)
-        aliases = f"; second names of the same commit: {some(imported.aliases)}" if imported.aliases else ""
+        names = [version for version, _release in imported.aliases]
+        aliases = f"; second names of the same commit: {some(names)}" if names else ""
         self.stdout.write(f"{known:,} past releases, {len(imported.new):,} of them new{aliases}.")
+        for reason in imported.conflicts.values():
+            self.stderr.write(f"Left out: {reason}")
         for kind, names in left_out.items():
             self.stdout.write(f"Left out as {kind.value}: {len(names):,} tags ({some(names)}).")
 
