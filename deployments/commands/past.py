@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from deployments.commands.incidents import record_incident
@@ -43,6 +44,8 @@ SEVERITIES: Mapping[str, str] = {
 #: What a component's key is not made of.
 NO_KEY = re.compile(r"[^a-z0-9]+")
 LONGEST_KEY = 60
+#: What stands between the words of a name.
+BETWEEN = re.compile(r"[\s_.,:;/()-]+")
 
 
 def record_row(
@@ -123,14 +126,18 @@ def record_revision(
 
 def components_named(product: Product, names: Iterable[str], *, actor: User) -> dict[str, Component]:
     """Name → component, by its name or key, however it is written; one that the product lacks is made."""
-    keys = {name: key for name in names if (key := _key(name))}
+    said = {name: words for name in names if (words := _words(name))}
     with command():
-        known = {component.key: component for component in product.components.all()}
-        known |= {_key(component.name): component for component in known.values()}
-        for name, key in keys.items():
-            if key not in known:
-                known[key] = create_component(product, key=key, name=name, actor=actor)
-        return {name: known[key] for name, key in keys.items()}
+        keyed = {each.key: each for each in product.components.all()}
+        # A key that is only what is left of a name says no other name: C++ may have the key c.
+        known = {key: each for key, each in keyed.items() if key != _key(each.name)}
+        known |= {_words(each.name): each for each in keyed.values()}
+        for name, words in said.items():
+            if words not in known:
+                key = _free(_key(name), words, keyed)
+                known[words] = keyed.get(key) or create_component(product, key=key, name=name, actor=actor)
+                keyed[key] = known[words]
+        return {name: known[words] for name, words in said.items()}
 
 
 def version_of(tag: str, product: Product) -> str:
@@ -157,5 +164,18 @@ def _record_tag(product: Product, row: TagRow, *, actor: User, now: datetime) ->
     return bool(imported.new)
 
 
+def _words(name: str) -> str:
+    """The name, however it is written: what its words are, and not what stands between them."""
+    return BETWEEN.sub("-", name.casefold()).strip("-")
+
+
 def _key(name: str) -> str:
     return NO_KEY.sub("-", name.lower()).strip("-")[:LONGEST_KEY].strip("-")
+
+
+def _free(key: str, words: str, taken: Collection[str]) -> str:
+    """The key, with a mark of the whole name where nothing is left of that, or another one has the key."""
+    if key and key not in taken:
+        return key
+    mark = sha256(words.encode()).hexdigest()[:8]
+    return f"{key[: LONGEST_KEY - 9]}-{mark}".strip("-")

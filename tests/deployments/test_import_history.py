@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from deployments.commands.quarantine import dismiss_row, repair_row
 from deployments.models import Incident, IncidentRevision, QuarantinedRow
 from releasemgmt.accounts.commands import system
+from releasemgmt.catalog.commands import create_component
 from releasemgmt.catalog.models import Product
 from releasemgmt.integrations.history.lines import lines
 from releasemgmt.integrations.history.rows import HEADER, INCIDENT_KINDS
@@ -173,6 +174,18 @@ class TestIncidents:
         before = Event.objects.count()
         assert run(files)[0] == "6 revisions of incidents, 0 of them new.\n"
         assert Event.objects.count() == before
+
+    def test_components_are_told_apart_by_their_whole_names(self, product: Product, tmp_path: Path) -> None:
+        create_component(product, key="api", name="Public API", actor=system())
+        names = ["C++", "C#", "C", "Поиск", "公式", "x" * 61, "x" * 62, "API", "public_api", "Web (EU)", "web eu"]
+        for n, affected in enumerate(([names[0]], names, [*reversed(names), "", "-"])):
+            told = {**incident(str(n), affected=affected), "last_recorded_at": "2024-03-01T10:00:00Z"}
+            run(written(tmp_path, "shop.incidents.ndjson", [told]))
+        found = dict(product.components.exclude(name="App").values_list("name", "key"))
+        assert set(found) == {*names[:7], "Public API", "Web (EU)"}
+        assert [found[name] for name in ("C++", "Public API", "Web (EU)", "x" * 61)] == ["c", "api", "web-eu", "x" * 60]
+        assert found["C"].startswith("c-")
+        assert Incident.objects.get(external_id="2").components.count() == len(found)
 
     def test_an_impossible_one_waits_as_a_whole(self, product: Product, tmp_path: Path) -> None:
         end = {"resolved": True, "resolved_at": "2024-02-01T10:00:00Z"}
