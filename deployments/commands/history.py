@@ -17,7 +17,7 @@ from deployments.commands.past import (
     record_tags,
     version_of,
 )
-from deployments.commands.quarantine import quarantine, unsettled
+from deployments.commands.quarantine import quarantine, settled
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product
@@ -53,11 +53,15 @@ class Recorded:
 def import_history(
     product: Product, history: History, *, actor: User, now: datetime, progress: Progress, strict: bool = False
 ) -> Recorded:
-    """Record a product's past; with `strict` all of it, or nothing and Invalid with each row that can't be used."""
+    """Record a product's past; with `strict` all of it, or nothing and Invalid with each row that can't be used.
+
+    What somebody has repaired or dismissed is passed over, whether it could be used by now or not.
+    """
     permit(actor, product, roles.administrate_or_system, to="import history")
+    history = history.without(settled(product))
     if not strict:
         return _import(product, history, actor=actor, now=now, progress=progress)
-    _refuse(unsettled(product, history.bad))
+    _refuse(history.bad)
     with transaction.atomic():
         recorded = _import(product, history, actor=actor, now=now, progress=progress)
         _refuse(recorded.bad)
@@ -79,7 +83,6 @@ def _import(product: Product, history: History, *, actor: User, now: datetime, p
     progress(len(history.items))
     _import_incidents(product, history, recorded, actor=actor, now=now, progress=progress)
     recorded.quarantined = quarantine(product, recorded.bad, actor=actor, now=now)
-    recorded.bad = unsettled(product, recorded.bad)
     return recorded
 
 

@@ -14,7 +14,7 @@ from deployments.models.quarantine import QuarantineQuerySet
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product
-from releasemgmt.integrations.history import BadRow
+from releasemgmt.integrations.history import BadRow, Said, said
 from releasemgmt.integrations.history.rows import NO_TEXT
 from releasemgmt.workflow.commands import command, lock, permit, record
 from releasemgmt.workflow.errors import Invalid, WrongState
@@ -23,12 +23,12 @@ Outcome = QuarantinedRow.Outcome
 
 
 def quarantine(product: Product, rows: Sequence[BadRow], *, actor: User, now: datetime) -> int:
-    """Keep rows that can't be used, each once however often it is read; answers how many are new."""
+    """Keep rows that can't be used and that nobody settled, each once however often it is read; answers how many."""
     with command():
         permit(actor, product, roles.administrate_or_system, to="import history")
         product = lock(product)
         known = set(rows_of(product).values_list("fingerprint", flat=True))
-        new = {mark: row for mark, row in fingerprints(rows).items() if mark not in known}
+        new = {mark: row for mark, row in fingerprints(rows, settled(product)).items() if mark not in known}
         if new:
             QuarantinedRow.objects.bulk_create(
                 _quarantined(product, row, mark, actor=actor, now=now) for mark, row in new.items()
@@ -57,20 +57,21 @@ def dismiss_row(row: QuarantinedRow, *, reason: str, actor: User, now: datetime)
         return _settle(row, Outcome.DISMISSED, actor=actor, now=now)
 
 
-def unsettled(product: Product, rows: Sequence[BadRow]) -> list[BadRow]:
-    """Of rows that can't be used, those that nobody has repaired or dismissed since an earlier import."""
-    settled = set(rows_of(product).exclude(outcome="").values_list("fingerprint", flat=True))
-    return [row for mark, row in fingerprints(rows).items() if mark not in settled]
+def settled(product: Product) -> Counter[Said]:
+    """What rows say that somebody has repaired or dismissed, and how many of each."""
+    rows = rows_of(product).exclude(outcome="").values_list("source", "line", "row")
+    return Counter(said(*row) for row in rows)
 
 
-def fingerprints(rows: Iterable[BadRow]) -> Mapping[str, BadRow]:
-    """What tells each row from the others, though lines may move: its text, and the how-manieth it is of that text."""
-    seen: Counter[tuple[str, str]] = Counter()
+def fingerprints(rows: Iterable[BadRow], before: Counter[Said]) -> Mapping[str, BadRow]:
+    """What tells each row from the others: what it says, and the how-manieth that is after those before."""
+    seen = before.copy()
     found = {}
     for row in rows:
-        said = (row.source, row.text)
-        seen[said] += 1
-        found[sha256(f"{row.source}\n{seen[said]}\n{row.text}".encode()).hexdigest()] = row
+        source, text, line = key = said(row.source, row.line, row.text)
+        seen[key] += 1
+        told = text or f"\n{line}"
+        found[sha256(f"{source}\n{seen[key]}\n{told}".encode()).hexdigest()] = row
     return found
 
 

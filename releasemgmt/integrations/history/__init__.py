@@ -6,8 +6,9 @@ A row that can't be used is answered with its line and the reason, and the other
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,22 @@ __all__ = [
     "HistoryError",
     "IncidentRow",
     "ItemRow",
+    "Said",
     "TagRow",
     "ancestry",
     "parse",
     "read",
+    "said",
 ]
+
+
+#: What tells a row from others though lines may move: source and text; the line where it has no text.
+Said = tuple[str, str, int]
+
+
+def said(source: str, line: int, text: str) -> Said:
+    """What a row says, as it is known again when it is read again."""
+    return source, text, 0 if text else line
 
 
 @dataclass
@@ -57,6 +69,25 @@ class History:
 
     def __len__(self) -> int:
         return len(self.commits) + len(self.tags) + len(self.items) + len(self.incidents)
+
+    def without(self, settled: Counter[Said]) -> History:
+        """The history without so many rows that say that, whether they can be used by now or not; those first."""
+        left = settled.copy()
+
+        def stays(source: str, line: int, text: str) -> bool:
+            if not left[row := said(source, line, text)]:
+                return True
+            left[row] -= 1
+            return False
+
+        return replace(
+            self,
+            bad=[row for row in self.bad if stays(row.source, row.line, row.text)],
+            commits=[each for each in self.commits if stays("commits", each[0].number, each[0].text)],
+            tags=[each for each in self.tags if stays("releases", each[0].number, each[0].text)],
+            items=[each for each in self.items if stays("changelog", each[0].number, each[0].text)],
+            incidents=[each for each in self.incidents if stays(each[0], each[1].number, each[1].text)],
+        )
 
 
 def read(paths: Iterable[Path]) -> History:
