@@ -288,7 +288,8 @@ MEANINGS: Mapping[str, Meaning] = {
         "Time in each state",
         "seconds",
         "From the planning of a release to its deployment, by the event log; `states` says how much of it was spent "
-        "in each state. The means of the states add up to the mean of the whole.",
+        "in each state. The means of the states add up to the mean of the whole. Open are releases on their way, since "
+        "they were planned.",
     ),
     "approval_latency": Meaning(
         "Approval latency",

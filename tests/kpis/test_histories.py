@@ -180,6 +180,27 @@ def test_the_way_to_production_is_in_the_event_log(shop: Shop) -> None:
     assert (sent_back["value"], sent_back["reworks"]) == (1, 1)
 
 
+def test_releases_on_their_way_are_open(shop: Shop) -> None:
+    with time_machine.travel(NOW - 2 * DAY, tick=False) as clock:
+        shipped, given_up, _left = (shop.release(version) for version in "123")
+        clock.move_to(NOW - DAY)
+        shop.release("4", to="planned")
+        clock.move_to(NOW)
+        shop.report(release=shipped)
+        clock.move_to(NOW + HOUR)
+        fire(given_up, "cancel", actor=shop.manager, now=NOW, reason="No more.")
+    asked = {"product": shop.product, "begin": NOW - 3 * DAY}
+    for hours, open, oldest in ((-30, 3, 18), (-1, 4, 47), (0.5, 3, 48.5), (2, 2, 50)):
+        end = NOW + hours * HOUR
+        for at in ({"end": end}, {"as_of": end}):
+            found = figures(shop.ci, **asked, **at)["time_in_state"]
+            assert found["open"] == {"count": open, "oldest_seconds": oldest * 3600}, (hours, at)
+    rows = queries.rows(scope(shop.ci, **asked), "time_in_state")
+    assert [row.left_out for row in rows] == ["open", "open", ""]
+    later = figures(shop.ci, product=shop.product, begin=NOW + 2 * HOUR)["time_in_state"]
+    assert (later["n"], later["open"]["count"]) == (0, 2)
+
+
 def test_a_monitoring_system_sees_what_is_going_on(shop: Shop) -> None:
     with time_machine.travel(NOW, tick=False):
         ship(shop, "1", at=NOW - HOUR)

@@ -12,6 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from deployments.models import Incident
 from releasemgmt.kpis.definitions import MEANINGS
 from releasemgmt.portal.figures import words
 from releasemgmt.portal.figures.drawing import by_magnitude, from_nothing, visible
@@ -102,7 +103,7 @@ def test_beside_each_chart_stands_its_table_and_a_click_away_what_it_means(desk:
     deployed = found["Deployments to production by day"]
     assert "2 Mar 2026 0 1 0 1" in said(deployed) and "1 Mar 2026 1 0 0 1" in said(deployed)
     strip = found["Downtime"]
-    assert "2 Mar 2026, 09:05 INC-1, shop Down 1 h" in said(strip)
+    assert f"2 Mar 2026, 09:05 {Incident.objects.get().number}, shop Down 1 h" in said(strip)
     assert "known since 2 Mar 2026" in strip and "3 Feb 2026, 00:00 – Nothing is known 27 d" in said(strip)
 
 
@@ -255,7 +256,10 @@ def test_what_was_known_on_a_day_is_told_everywhere(desk: Client, busy: Shop) ->
 def test_days_are_those_of_the_product(desk: Client, busy: Shop) -> None:
     type(busy.product).objects.filter(pk=busy.product.pk).update(time_zone="Asia/Tokyo")
     read = said(text(desk, product="shop"))
-    assert "Days and times in Asia/Tokyo." in read and "2 Mar 2026, 18:05 INC-1 Down 1 h" in read
+    assert (
+        "Days and times in Asia/Tokyo." in read
+        and f"2 Mar 2026, 18:05 {Incident.objects.get().number} Down 1 h" in read
+    )
 
 
 def test_more_history_asks_no_more_of_the_database(desk: Client, busy: Shop) -> None:

@@ -8,16 +8,16 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Min, OuterRef, Q, QuerySet, Subquery
 
 from approvals.models import ApprovalRound, ChangeRequest
 from releasemgmt.kpis.definitions import Span, seconds_between, spread
 from releasemgmt.kpis.queries.events import Happened, happened
-from releasemgmt.kpis.queries.figure import COUNT, OPEN, Figure, Row, ratio, survival
+from releasemgmt.kpis.queries.figure import COUNT, OPEN, Figure, Open, Row, ratio, survival
 from releasemgmt.kpis.queries.scope import Scope, Timeline
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow.models import Event
-from releasemgmt.workflow.queries import edited_since, streams
+from releasemgmt.workflow.queries import edited_since, stream_of, streams
 
 #: Where a release comes to by each step of its way to users.
 STATES = {
@@ -68,6 +68,34 @@ def _way(pk: int, events: Sequence[Happened]) -> Way | None:
     return Way(events[last].at, pk, states, sum(event.what == "rework" for event in events[:last]))
 
 
+class OnTheWay(NamedTuple):
+    """A release since it was planned; `ended_at` is when it was deployed first, or cancelled."""
+
+    at: datetime
+    pk: int
+    ended_at: datetime | None
+
+    def was_at(self, end: datetime) -> bool:
+        """Whether it was on its way then."""
+        return self.at < end and (self.ended_at is None or self.ended_at >= end)
+
+
+def on_the_way(scope: Scope) -> list[OnTheWay]:
+    """The releases that were on their way at some time since the begin, those planned first before others."""
+    return scope.once("on the way", _on_the_way)
+
+
+def _on_the_way(scope: Scope) -> list[OnTheWay]:
+    begin, end = scope.observed
+    ends = Event.objects.filter(kind__in=["releases.release.deploy", "releases.release.cancel"])
+    planned = scope.of(Release.objects.filter(imported=False, created_at__lt=end)).annotate(own=stream_of(Release))
+    is_left = Q(state__in=BEFORE_USERS, released_at=None)
+    rows = planned.filter(is_left | Q(own__in=ends.filter(at__gte=begin).values("stream")))
+    first = dict(ends.filter(stream__in=rows.values("own")).order_by().values_list("stream").annotate(Min("at")))
+    found = [OnTheWay(at, pk, first.get(own)) for at, pk, own in rows.values_list("created_at", "pk", "own")]
+    return sorted(each for each in found if each.ended_at is None or each.ended_at >= begin)
+
+
 def time_in_state(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
     for span in spans:
         found = ways(scope).within(span)
@@ -77,11 +105,19 @@ def time_in_state(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
         more["states"] = {
             state: {"median": each.median, "mean": each.mean, "p90": each.p90} for state, each in states.items()
         }
-        yield Figure(whole.median, whole.n, "median", more=more)
+        end = scope.seen(span).end
+        waiting = [seconds_between(each.at, end) for each in on_the_way(scope) if each.was_at(end)]
+        open = Open(len(waiting), max(waiting, default=None))
+        yield Figure(whole.median, whole.n, "median", open=open, more=more)
 
 
 def way_rows(scope: Scope) -> Iterator[Row]:
-    return (Row(way.at, "release", way.pk, way.seconds) for way in ways(scope).within(scope.span))
+    for way in ways(scope).within(scope.span):
+        yield Row(way.at, "release", way.pk, way.seconds)
+    end = scope.observed.end
+    for each in on_the_way(scope):
+        if each.was_at(end):
+            yield Row(each.at, "release", each.pk, seconds_between(each.at, end), OPEN)
 
 
 def releases_reworked(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
