@@ -114,6 +114,25 @@ def test_a_release_that_is_only_planned_with_the_commit_hides_no_past_one(
     assert owners(product)[4] == "2.0"
 
 
+def test_a_planned_release_of_that_version_makes_no_alias_of_a_past_one(
+    product: Product, ci: Any, now: datetime
+) -> None:
+    send_commits(product, commits=LINE, actor=ci, now=now)
+    release_of(product, "2.0.1", 4, now=now)
+    given = [past("2.0.1", 4, day=6), past("2.0", 4, day=5)]
+    imported = import_past(product, releases=given, actor=someone("administrator"), now=now)
+    assert (imported.new, imported.present, imported.aliases) == (["2.0"], ["2.0.1"], [])
+
+
+def test_a_release_of_builds_of_several_commits_is_no_other_name_of_one(
+    product: Product, ci: Any, now: datetime
+) -> None:
+    send_commits(product, commits=LINE, actor=ci, now=now)
+    ship(release_of(product, "3.0", 4, 2, now=now), at=now)
+    imported = import_past(product, releases=[past("1.0", 2, day=5)], actor=someone("administrator"), now=now)
+    assert (imported.new, imported.aliases) == (["1.0"], [])
+
+
 @pytest.mark.parametrize("together", [True, False])
 def test_a_version_of_two_commits_is_a_conflict(product: Product, ci: Any, now: datetime, together: bool) -> None:
     send_commits(product, commits=LINE, actor=ci, now=now)
@@ -131,6 +150,17 @@ def test_what_two_releases_wait_for_is_the_earlier_ones(product: Product, ci: An
     assert MissingCommit.objects.values_list("release__version", "sha").get() == ("1.0", sha(2))
     send_commits(product, commits=LINE, actor=ci, now=now)
     assert owners(product) == {1: "1.0", 2: "1.0", 3: "1.0", 4: "2.0"}
+
+
+def test_of_two_releases_of_one_instant_that_wait_the_first_recorded_gets_it(
+    product: Product, ci: Any, now: datetime
+) -> None:
+    given = [past("2.0", 2, day=5), past("1.0", 1, day=5)]
+    for each in given:
+        import_past(product, releases=[each], actor=someone("administrator"), now=now)
+    for row in (LINE[1], LINE[0]):
+        send_commits(product, commits=[row], actor=ci, now=now)
+    assert owners(product) == {1: "2.0", 2: "2.0"}
 
 
 def test_the_later_of_two_waiting_releases_gets_only_what_the_earlier_lacks(

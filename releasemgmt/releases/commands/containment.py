@@ -204,7 +204,8 @@ def _await(product: Product, beyond: Iterable[tuple[Claim, set[str]]]) -> None:
         known.update(product.commits.filter(sha__in=chunk).values_list("sha", flat=True))
     for each, shas in beyond:
         if missing := shas - known:
-            product.missing_commits.filter(sha__in=missing, released_at__gt=each.at).delete()
+            later = Q(released_at__gt=each.at) | Q(released_at=each.at, release__gt=each.release)
+            product.missing_commits.filter(later, sha__in=missing).delete()
             rows = (
                 MissingCommit(product=product, sha=sha, release_id=each.release, released_at=each.at) for sha in missing
             )

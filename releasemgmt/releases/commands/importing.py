@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypedDict
 
+from django.db.models import Count, Min
+
 from releasemgmt.accounts import roles
 from releasemgmt.accounts.models import User
 from releasemgmt.catalog.models import Product
@@ -71,9 +73,10 @@ def import_past(product: Product, *, releases: Iterable[PastRelease], actor: Use
     """Record past releases as closed, each owning the commits that it was the first to contain, in time order.
 
     A version that the product has already stays as it is. A second version of the same commit is an alias, not a second
-    release, whenever it comes; one that stands for another commit already is a conflict. Releases that were imported or
-    deployed before, yet came later, hand over what these contained first. At most 1,000 are written in a transaction,
-    with one event on the product's stream: an import that was cut short is completed by the next.
+    release, whenever it comes, unless the first contained nothing new; one that stands for another commit already is a
+    conflict. Releases that were imported or deployed before, yet came later, hand over what these contained first. At
+    most 1,000 are written in a transaction, with one event on the product's stream: an import that was cut short is
+    completed by the next.
     """
     given = list(releases)
     errors = {
@@ -123,14 +126,16 @@ def _sort_out(product: Product, batch: Sequence[PastRelease], known: Known, impo
     """Those that are new; of the others it is noted why they are not."""
     stored = product.releases.filter(version__in=[past["version"] for past in batch])
     present = set(stored.values_list("version", flat=True))
-    came_out = product.releases.exclude(released_at=None).filter(builds__isnull=False)
-    known.versions.update(came_out.values_list("builds__commit_sha", "version"))
+    came_out = set(stored.exclude(released_at=None).values_list("version", flat=True))
+    built = product.releases.exclude(released_at=None).values_list("version")
+    of_one = built.annotate(commits=Count("builds__commit_sha", distinct=True), sha=Min("builds__commit_sha"))
+    known.versions |= {sha: version for version, _one, sha in of_one.filter(commits=1)}
     made_of = tips(product)
     known.versions |= made_of
     known.commits |= {version: sha for sha, version in made_of.items()}
     for past in batch:
         version, sha = past["version"], past["sha"]
-        if version in present and known.commits.setdefault(version, sha) == sha:
+        if version in came_out and known.commits.setdefault(version, sha) == sha:
             known.versions.setdefault(sha, version)
     seen = {*imported.new, *imported.present}
     new = []
