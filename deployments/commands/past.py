@@ -132,12 +132,13 @@ def components_named(product: Product, names: Iterable[str], *, actor: User) -> 
         # A key that is only what is left of a name says no other name: C++ may have the key c.
         known = {key: each for key, each in keyed.items() if key != _key(each.name)}
         known |= {_words(each.name): each for each in keyed.values()}
+        found = {name: keyed[name] for name in said if name in keyed}
         for name, words in said.items():
-            if words not in known:
+            if name not in found and words not in known:
                 key = _free(_key(name), words, keyed)
                 known[words] = keyed.get(key) or create_component(product, key=key, name=name, actor=actor)
                 keyed[key] = known[words]
-        return {name: known[words] for name, words in said.items()}
+        return {name: known[words] for name, words in said.items() if name not in found} | found
 
 
 def version_of(tag: str, product: Product) -> str:

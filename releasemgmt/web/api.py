@@ -39,18 +39,22 @@ TRANSITION_FIELDS = {"type": "object", "additionalProperties": {"type": "string"
 
 
 class InstantField(serializers.DateTimeField):
-    """An instant that people can mean: RFC 3339 with an offset, answered in UTC."""
+    """An instant: RFC 3339 with an offset, answered in UTC; what is given is one that people can mean."""
 
     default_error_messages = {"naive": "Give the offset, for instance 2026-03-01T10:00:00Z."}
 
     def enforce_timezone(self, value: Any) -> Any:
         if timezone.is_naive(value):
             self.fail("naive")
+        return super().enforce_timezone(value)
+
+    def to_internal_value(self, value: Any) -> Any:
+        at = super().to_internal_value(value)
         try:
-            instant_is_near(value)
+            instant_is_near(at)
         except DjangoValidationError as error:
             raise ValidationError(error.messages, code="far") from error
-        return super().enforce_timezone(value)
+        return at
 
 
 class StrictSerializer(serializers.Serializer[Any]):

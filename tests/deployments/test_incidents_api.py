@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -40,6 +41,20 @@ BODY = {
     "detected_at": "2026-03-02T08:05:00Z",
     "restored_at": None,
 }
+
+
+@pytest.mark.parametrize("odd", ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2999-01-01T00:00:00Z"])
+def test_an_instant_that_nobody_can_mean_is_refused(api: Caller, odd: str) -> None:
+    refused = api.post(INCIDENTS, {**BODY, "started_at": odd}, 400)
+    assert refused["errors"][0]["pointer"] == "/started_at"
+    assert not Incident.objects.exists()
+
+
+def test_such_an_instant_that_is_stored_is_answered(api: Caller, shop: Shop) -> None:
+    incident = report(shop)
+    Incident.objects.filter(pk=incident.pk).update(started_at=datetime(1950, 1, 1, tzinfo=UTC))
+    for address in (INCIDENTS, f"{INCIDENTS}{incident.number}/"):
+        assert "1950-01-01T00:00:00Z" in str(api.get(address))
 
 
 def test_an_incident_is_reported_restored_and_confirmed(api: Caller, shop: Shop) -> None:

@@ -143,7 +143,7 @@ def test_tables_hold_no_formula(busy: Shop) -> None:
             "since the year 1970",
         ),
         ({"to": "0001-06-01T00:00:00Z"}, "/to", "since the year 1970"),
-        ({"to": "9999-12-31T23:59:59-14:00"}, "/to", "until 2200"),
+        ({"to": "9999-12-31T23:59:59Z"}, "/to", "until 2200"),
         ({"from": "1996-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z", "bucket": "day"}, "/bucket", "at most 400"),
         ({"from": "2026-01-01T00:00:00"}, "/from", "offset"),
         ({"as_of": "yesterday"}, "/as_of", "format"),

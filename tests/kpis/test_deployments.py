@@ -93,7 +93,7 @@ def test_a_rollback_that_names_nothing_takes_back_what_was_there(shop: Shop) -> 
 
 
 @pytest.mark.parametrize(
-    ("acts", "failed"),
+    ("acts", "wrong"),
     [
         (["1", "2 failed", "back to 1"], ["2"]),
         (["1", "2", "3", "back to 2", "back to 1"], ["2", "3"]),
@@ -101,9 +101,11 @@ def test_a_rollback_that_names_nothing_takes_back_what_was_there(shop: Shop) -> 
         (["1", "2", "back to 1", "back to 1"], ["2"]),
         (["1", "back to 1"], []),
         (["1", "2", "back to 1", "3"], ["2"]),
+        (["1", "2", "3 failed", "back to 1"], ["2"]),
+        (["1", "2", "3 failed", "back to 2", "back to 1"], ["2", "3"]),
     ],
 )
-def test_what_a_rollback_took_back_is_what_ran_before_it(shop: Shop, acts: list[str], failed: list[str]) -> None:
+def test_what_a_rollback_took_back_is_what_ran_before_it(shop: Shop, acts: list[str], wrong: list[str]) -> None:
     releases: dict[str, Any] = {}
     for hour, act in enumerate(acts):
         version, _, failure = act.removeprefix("back to ").partition(" ")
@@ -113,9 +115,39 @@ def test_what_a_rollback_took_back_is_what_ran_before_it(shop: Shop, acts: list[
             shop.report(builds=list(releases[version].builds.all()), now=NOW + DAY, **facts)
         else:
             releases[version] = ship(shop, version, **facts).release
+    assert [each.release and each.release.version for each in failed(shop)] == wrong
+
+
+@pytest.mark.parametrize("took", [timedelta(), timedelta(seconds=1), 2 * HOUR])
+def test_a_rollback_takes_back_nothing_that_it_brought(shop: Shop, took: timedelta) -> None:
+    first = ship(shop, "1", at=NOW)
+    second = ship(shop, "2", at=NOW + HOUR)
+    over = NOW + 2 * HOUR  # it may have begun before what it takes back was over
+    times = {"started_at": over - took, "finished_at": over, "now": NOW + DAY}
+    shop.report(builds=list(first.builds.all()), kind="rollback", **times)
+    assert failed(shop) == [second]
+
+
+def test_each_component_goes_back_by_itself(shop: Shop) -> None:
+    def report(release: Any, hour: int, builds: list[Any], **facts: Any) -> Deployment:
+        at = NOW + hour * HOUR
+        given = {"started_at": at, "finished_at": at, "now": NOW + DAY, **facts}
+        return shop.report(release=release, builds=builds, **given)[0]
+
+    first = ship(shop, "1", at=NOW).release
+    api, web = first.builds.get(component__key="api"), first.builds.get(component__key="web")
+    new = [shop.build("api", "2"), shop.build("web", "3")]
+    second = report(shop.release("2", builds=[new[0], web]), 1, new[:1])
+    third = report(shop.release("3", builds=new), 2, new[1:])
+    report(None, 3, [api], kind="rollback")
+    assert failed(shop) == [second]
+    report(None, 4, [web], kind="rollback")
+    assert failed(shop) == [second, third]
+
+
+def failed(shop: Shop) -> list[Deployment]:
     rows = queries.rows(scope(shop.ci, product=shop.product), "change_fail_rate")
-    versions = dict(Deployment.objects.values_list("pk", "release__version"))
-    assert [versions[row.pk] for row in rows if row.value == 1] == failed
+    return [Deployment.objects.get(pk=row.pk) for row in rows if row.value == 1]
 
 
 def test_what_was_reported_later_was_not_there_before_a_rollback_as_of_then(shop: Shop) -> None:
@@ -235,4 +267,5 @@ def test_the_trend_is_of_buckets_that_are_over(shop: Shop) -> None:
     assert trend(midnight + 3 * DAY) == {"last": 2, "usual": 2}
     assert trend(midnight + 3.5 * DAY) == {"last": 2, "usual": 2}  # half a day is no day
     assert trend(midnight + 8 * DAY, now=midnight + 3.5 * DAY) == {"last": 2, "usual": 2}
+    assert trend(midnight + 3 * DAY, begin=midnight + HOUR) == {"last": 2, "usual": 3}
     assert trend(midnight + DAY / 2) is None

@@ -226,6 +226,11 @@ def test_a_time_of_ones_own_has_a_first_day(desk: Client) -> None:
     assert "Name the first day." in html and not figures(html)
 
 
+@pytest.mark.parametrize("address", ["/admin/", "/admin/releases/", "/admin/releases/release/", PAGE])
+def test_each_page_has_one_heading(desk: Client, address: str) -> None:
+    assert text(desk, address).count("<h1") == 1
+
+
 def test_the_page_names_one_time_zone(desk: Client) -> None:
     assert "Times in UTC" in text(desk, "/admin/")
     for address in (PAGE, f"{PAGE}change_lead_time/"):

@@ -77,6 +77,8 @@ def test_components_are_those_of_the_product(desk: Client, shop: Shop) -> None:
     none, ours, theirs = (desk.get(f"{ADD}?product={pk}") for pk in ("", shop.product.pk, other.pk))
     assert [offered(answer) for answer in (none, ours, theirs)] == [[], ["api"], ["press"]]
     assert "Choose the product" in none.content.decode()
+    for odd in ("x", "9" * 5_000, "-1"):
+        assert offered(desk.get(ADD, {"product": odd})) == []
     facts = {"title": "", "product": other.pk, "components": [shop.product.components.get(key="api").pk]}
     refused = desk.post(ADD, facts)
     assert offered(refused) == ["press"] and not Incident.objects.exists()

@@ -33,12 +33,13 @@ def told(text: str) -> list[str]:
 def settle(rows: Numbered, known: dict[str, str]) -> tuple[list[tuple[Line, CommitRow]], list[BadRow]]:
     """The commits with their parents' hashes, and those that can't be: a second of its kind, a parent out of order."""
     good, bad = [], []
-    rows = _numbered(rows, known)
     lines: dict[int, int] = {}
     shas: dict[str, int] = {}
-    looped = _looped(rows)
-    for line, row in rows:
-        reason = _repeated(row, lines, shas) or _out_of_order(row, known, lines, looped)
+    numbered = _numbered(rows, known)
+    looped = _looped(numbered)
+    for (line, row), (_line, in_numbers) in zip(rows, numbered, strict=True):
+        later = [int(each) for each in _indexes(in_numbers) if int(each) not in lines and int(each) >= row.index]
+        reason = _repeated(row, lines, shas) or _out_of_order(row, known, later, looped)
         lines.setdefault(row.index, line.number)
         shas.setdefault(row.sha, line.number)
         if reason:
@@ -51,7 +52,8 @@ def settle(rows: Numbered, known: dict[str, str]) -> tuple[list[tuple[Line, Comm
 
 def hashes(row: CommitRow, known: Mapping[str, str]) -> tuple[str, ...]:
     """Its parents by their hashes."""
-    return tuple(each if SHA.fullmatch(each) else known[str(int(each))] for each in row.parents)
+    found = (each if SHA.fullmatch(each) else known[str(int(each))] for each in row.parents)
+    return tuple(dict.fromkeys(found))
 
 
 def unknown(row: CommitRow, known: Mapping[str, str]) -> list[str]:
@@ -66,10 +68,7 @@ def _indexes(row: CommitRow) -> list[str]:
 def _numbered(rows: Numbered, known: dict[str, str]) -> Numbered:
     """The rows, with the numbers of parents that they name by hashes of the file's own rows."""
     numbers = {sha: index for index, sha in reversed(known.items())}
-    return [
-        (line, replace(row, parents=tuple(dict.fromkeys(numbers.get(each, each) for each in row.parents))))
-        for line, row in rows
-    ]
+    return [(line, replace(row, parents=tuple(numbers.get(each, each) for each in row.parents))) for line, row in rows]
 
 
 def _repeated(row: CommitRow, lines: Mapping[int, int], shas: Mapping[str, int]) -> str:
@@ -78,15 +77,14 @@ def _repeated(row: CommitRow, lines: Mapping[int, int], shas: Mapping[str, int])
     return f"Number {row.index} stands in line {lines[row.index]} already." if row.index in lines else ""
 
 
-def _out_of_order(row: CommitRow, known: Mapping[str, str], lines: Mapping[int, int], looped: set[int]) -> str:
+def _out_of_order(row: CommitRow, known: Mapping[str, str], later: Sequence[int], looped: set[int]) -> str:
+    """Why not, if a parent comes later: a number can't mean that row, a hash can unless they go in a circle."""
     if lost := unknown(row, known):
         return f"Its parent {lost[0]} is not in the file, or that row names no commit."
-    later = [index for index in _indexes(row) if int(index) not in lines and int(index) >= row.index]
-    if not later:
-        return ""
-    if row.index in looped:
+    if later and row.index in looped:
         return f"Its parent {later[0]} descends from it: the rows go in a circle."
-    return f"Its parent {later[0]} comes later in the file."
+    by_number = [each for each in later if str(each) in _indexes(row)]
+    return f"Its parent {by_number[0]} comes later in the file." if by_number else ""
 
 
 def _looped(rows: Numbered) -> set[int]:

@@ -17,8 +17,8 @@ COMMIT_COLUMNS = ("i", "sha", "parents", "author", "author_date", "commit_date",
 HEADER = ",".join(COMMIT_COLUMNS)
 #: What no column of text takes: NUL, and half of an emoji.
 NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
-#: Earlier instants are slips: no product's past goes back so far.
-FIRST_YEAR = 1970
+#: Other years are slips: no product's past goes back so far, and nothing is announced so far ahead.
+YEARS = range(1970, 2200)
 TAG_KINDS = ("production", "prerelease", "demo", "other")
 ITEM_KINDS = ("defect_fixed", "improvement", "security")
 #: What a status page calls it → whether it was down, degraded, or only announced.
@@ -109,8 +109,8 @@ def instant(written: object, name: str) -> datetime:
         at = datetime.fromisoformat(f"{day}T{hour:0>2}{rest}{zone or 'Z'}").astimezone(UTC)
     except (ValueError, OverflowError):
         raise BadValueError(f"{name}: {_short(written)} is no date and time.") from None
-    if at.year < FIRST_YEAR:
-        raise BadValueError(f"{name} is before {FIRST_YEAR}.")
+    if at.year not in YEARS:
+        raise BadValueError(f"{name} is {'before 1970' if at.year < YEARS.start else 'after 2199'}.")
     return at
 
 

@@ -65,12 +65,12 @@ def answer(scope: Scope) -> Iterator[tuple[Span, dict[str, dict[str, Any]]]]:
     spans = [scope.span, *scope.buckets]
     with nullcontext() if scope.product else planned_for_its_values():  # of all products it is a lot
         found = {name: list(figure.of(scope, spans)) for name, figure in FIGURES.items()}
-    over = 1 + (scope.whole_buckets if scope.bucket else 0)
+    whole = scope.whole_buckets if scope.bucket else range(0)
     for n, span in enumerate(spans):
         figures = {name: each[n].as_json(scope, span) for name, each in found.items()}
         if not n:
             for name, each in found.items():
-                figures[name]["trend"] = trend(each[1:over])
+                figures[name]["trend"] = trend([each[1 + part] for part in whole])
         yield span, figures
 
 

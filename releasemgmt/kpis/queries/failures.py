@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
-from deployments.models import Deployment
+from deployments.models import DeployedBuild, Deployment
 from releasemgmt.kpis.definitions import OBSERVATION, Span
 from releasemgmt.kpis.queries.deployments import ROLLBACK, deployed, production
 from releasemgmt.kpis.queries.figure import OPEN, Figure, Row, ratio, survival, tally
@@ -58,37 +59,48 @@ class Repair(NamedTuple):
 
 
 def _repairs(scope: Scope) -> Iterator[Repair]:
-    """What was deployed to repair a deployment: it says so, or it is a rollback of what was there before it."""
+    """What was deployed to repair a deployment: it says so, or it is a rollback of what ran before it."""
     before = _before(scope).exclude(kind=ROLLBACK, status=Deployment.Status.FAILED)
     rows = production(scope).filter(Q(kind=ROLLBACK) | Q(remediates__isnull=False), finished_at__gte=scope.span.begin)
     rows = rows.filter(Q(remediates=None) | Q(remediates__finished_at__gte=scope.span.begin))
-    columns = ("remediates_id", "last", "release", Number("finished_at"), "status", "kind")
-    links: Any = list(rows.annotate(last=Subquery(before.values("pk")[:1])).values_list(*columns))
-    there = _what_was_there(scope, [last for named, last, *_facts in links if last and not named])
-    for named, last, goes_to, at, status, kind in links:
-        brought, release = there.get(last, (None, None))
-        if target := named or (None if release and release == goes_to else brought):
+    rows = rows.annotate(**{f"last_{name}": Subquery(before.values(name)[:1]) for name in ("pk", "status")})
+    columns = ("pk", "remediates_id", "last_pk", "last_status", Number("finished_at"), "status", "kind")
+    links: Any = list(rows.values_list(*columns))
+    took_back = _took_back(scope, [pk for pk, named, *_facts in links if not named])
+    for pk, named, last_pk, last_status, at, status, kind in links:
+        last = {last_pk} - {None}
+        failed = last if last_status == Deployment.Status.FAILED else set()
+        for target in {named} if named else took_back.get(pk, last) or failed:
             yield Repair(target, at, status == Deployment.Status.SUCCEEDED, kind == ROLLBACK)
 
 
 def _before(scope: Scope) -> QuerySet[Deployment]:
-    """What was over in the same environment when a deployment (an outer query) began, the latest first."""
+    """What was over in the same environment before another deployment (an outer query) was, the latest first."""
     place = {name: OuterRef(name) for name in ("product", "environment")}
     over = [Deployment.Status.SUCCEEDED, Deployment.Status.FAILED]
-    rows = Deployment.objects.filter(**place, status__in=over, finished_at__lte=OuterRef("started_at"))
-    return (rows.filter(recorded_at__lte=scope.as_of) if scope.looks_back else rows).order_by("-finished_at", "-pk")
+    rows = Deployment.objects.filter(**place, status__in=over, finished_at__lte=OuterRef("finished_at"))
+    rows = rows.exclude(pk=OuterRef("pk")).order_by("-finished_at", "-pk")
+    return rows.filter(recorded_at__lte=scope.as_of) if scope.looks_back else rows
 
 
-def _what_was_there(scope: Scope, keys: Sequence[int]) -> dict[int, tuple[int | None, int | None]]:
-    """What each of some deployments left running: which one had brought that, of which release.
-
-    A rollback left what an earlier deployment of its release had brought.
-    """
-    brought = _before(scope).filter(release=OuterRef("release"), status=Deployment.Status.SUCCEEDED)
-    rows: Any = Deployment.objects.filter(OneOf("pk", keys))
-    rows = rows.annotate(earlier=Subquery(brought.exclude(kind=ROLLBACK).values("pk")[:1]))
-    found = rows.values_list("pk", "kind", "earlier", "release")
-    return {pk: (earlier if kind == ROLLBACK else pk, release) for pk, kind, earlier, release in found}
+def _took_back(scope: Scope, rollbacks: Sequence[int]) -> dict[int, set[int]]:
+    """Rollback → the deployments that had brought what ran instead, component by component; without builds no entry."""
+    place = {name: OuterRef(name) for name in ("component", "environment")}
+    ran: Any = DeployedBuild.objects.filter(**place).order_by("-succeeded_at", "-pk")
+    ran = ran.filter(deployment__recorded_at__lte=scope.as_of) if scope.looks_back else ran
+    before = ran.filter(succeeded_at__lte=OuterRef("deployment__finished_at"))
+    before = before.exclude(deployment=OuterRef("deployment")).values("pk")[:1]
+    brought: Any = DeployedBuild.objects.filter(OneOf("deployment", rollbacks)).annotate(before=Subquery(before))
+    links = list(brought.values_list("deployment", "build", "before"))
+    first = ran.filter(build=OuterRef("build"), succeeded_at__lte=OuterRef("succeeded_at"))
+    first = first.exclude(deployment__kind=ROLLBACK).values("deployment")[:1]
+    there: Any = DeployedBuild.objects.filter(OneOf("pk", [before for *_facts, before in links if before]))
+    found = {pk: facts for pk, *facts in there.annotate(by=Subquery(first)).values_list("pk", "build", "by")}
+    took_back: dict[int, set[int]] = defaultdict(set)
+    for rollback, build, key in links:
+        ran_build, by = found.get(key, (build, None))
+        took_back[rollback] |= {by} if by and ran_build != build else set()
+    return took_back
 
 
 @dataclass

@@ -90,13 +90,17 @@ class Scope:
         return list(buckets(self.span, self.bucket, self.zone)) if self.bucket else []
 
     @property
-    def whole_buckets(self) -> int:
-        """How many of them were over by then; the last one may be cut off."""
-        parts, moment = self.buckets, timedelta(microseconds=1)
+    def whole_buckets(self) -> range:
+        """Which of them are whole and were over by then: the first and the last one may be cut off."""
+        parts = self.buckets
         over = sum(each.end <= self.as_of for each in parts)
-        around = Span(self.span.end - moment, self.span.end + moment)
-        is_cut_off = over == len(parts) and len(list(buckets(around, self.bucket, self.zone))) == 1
-        return over - is_cut_off
+        is_cut_off = over == len(parts) and not self._parts_buckets(self.span.end)
+        return range(not self._parts_buckets(self.span.begin), over - is_cut_off)
+
+    def _parts_buckets(self, at: datetime) -> bool:
+        """Whether one bucket ends then and the next one begins."""
+        moment = timedelta(microseconds=1)
+        return len(list(buckets(Span(at - moment, at + moment), self.bucket, self.zone))) > 1
 
     def of(self, rows: Rows, product: str = "product") -> Rows:
         """The rows of these products, named one by one, so that an index by product is entered for each.

@@ -54,9 +54,14 @@ class IncidentFields(PersonalForm):
     def _chosen(self, user: User) -> Product | None:
         """The product that is named by the page before, or by what was sent; else the only one."""
         rows = visible_products(user)
-        given = str(self.data.get("product") or self.initial.get("product") or "")
-        found = rows.filter(pk=given) if given.isdecimal() else rows
-        return found[0] if len(found[:2]) == 1 else None
+        given = self.data.get("product") or self.initial.get("product")
+        if not given:
+            return rows[0] if len(rows[:2]) == 1 else None
+        try:
+            found: Product | None = forms.ModelChoiceField(rows).clean(given)
+        except forms.ValidationError:
+            return None
+        return found
 
 
 class IncidentForm(IncidentFields):
