@@ -203,7 +203,7 @@ def test_the_next_page_is_of_the_same_interval_though_none_was_named(shop: Shop,
 
 
 @pytest.mark.parametrize(
-    ("query", "field"),
+    ("query", "fields"),
     [
         ({"from": "2026-03-02", "to": "2026-03-03T00:00:00Z"}, "from"),
         ({"from": "2026-03-02T00:00:00"}, "from"),
@@ -211,9 +211,9 @@ def test_the_next_page_is_of_the_same_interval_though_none_was_named(shop: Shop,
         ({"from": "2026-03-02T00:00:00Z", "to": "2026-03-01T00:00:00Z"}, "to"),
         ({"from": "2026-03-01T00:00:00Z", "to": "2026-06-02T00:00:00Z"}, "to"),
         ({"from": "1970-01-01T00:00:00Z", "to": "1970-01-02T00:00:00Z"}, "from"),
-        ({"from": "0001-01-01T00:00:00Z", "to": "0001-01-02T00:00:00Z"}, "from"),
+        ({"from": "0001-01-01T00:00:00Z", "to": "0001-01-02T00:00:00Z"}, "from to"),
         ({"from": "9999-12-31T23:00:00Z"}, "from"),
-        ({"from": "9999-12-30T00:00:00Z", "to": "9999-12-31T00:00:00Z"}, "from"),
+        ({"from": "9999-12-30T00:00:00Z", "to": "9999-12-31T00:00:00Z"}, "from to"),
         ({"environment": "nowhere"}, "environment"),
         ({"page_size": "0"}, "page_size"),
         ({"page_size": "201"}, "page_size"),
@@ -225,9 +225,9 @@ def test_the_next_page_is_of_the_same_interval_though_none_was_named(shop: Shop,
         ({"colour": "blue"}, "colour"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_400(api: Caller, query: dict[str, Any], field: str) -> None:
+def test_a_question_that_makes_no_sense_is_400(api: Caller, query: dict[str, Any], fields: str) -> None:
     problem = api.get(SCHEDULE, 400, **query)
-    assert [error["pointer"] for error in problem["errors"]] == [f"/{field}"]
+    assert [error["pointer"] for error in problem["errors"]] == [f"/{field}" for field in fields.split()]
 
 
 def test_too_much_at_once_says_how_much_is_answered(api: Caller) -> None:
