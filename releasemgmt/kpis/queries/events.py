@@ -22,16 +22,19 @@ class Happened(NamedTuple):
 
 
 def happened(
-    scope: Scope, rows: QuerySet[Any], *, kinds: Collection[str], one_of: Collection[str]
+    scope: Scope, rows: QuerySet[Any], *, kinds: Collection[str], one_of: Collection[str], later: bool = False
 ) -> Iterator[Happened]:
-    """What of these kinds had happened by then, in the order of each, to the records that saw one of some in the time.
+    """What of these kinds had happened by then, in the order of each, to the records that saw one of some in the time;
+    with `later` also what came after that, to those that saw one since the begin.
 
     What happened in the time is found by its kind, so that the rest of the log is not looked through.
     """
     before = f"{rows.model._meta.app_label}.{rows.model._meta.model_name}."
     begin, end = scope.observed
-    seen = Event.objects.filter(kind__in=[before + each for each in one_of], at__gte=begin, at__lt=end)
-    events = Event.objects.filter(kind__in=[before + each for each in kinds], at__lte=scope.as_of)
+    seen = Event.objects.filter(kind__in=[before + each for each in one_of], at__gte=begin)
+    events = Event.objects.filter(kind__in=[before + each for each in kinds])
+    if not later:
+        seen, events = seen.filter(at__lt=end), events.filter(at__lte=scope.as_of)
     events = events.filter(stream__in=seen.values("stream")).filter(stream__in=streams(rows))
     for stream, kind, at in events.order_by("stream", "seq").values_list("stream", "kind", "at"):
         yield Happened(int(stream.rpartition(":")[2]), kind.rpartition(".")[2], at)

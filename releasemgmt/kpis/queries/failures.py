@@ -85,6 +85,8 @@ def _before(scope: Scope) -> QuerySet[Deployment]:
 
 def _took_back(scope: Scope, rollbacks: Sequence[int]) -> dict[int, set[int]]:
     """Rollback → the deployments that had brought what ran instead, component by component; without builds no entry."""
+    if not rollbacks:
+        return {}
     place = {name: OuterRef(name) for name in ("component", "environment")}
     ran: Any = DeployedBuild.objects.filter(**place).order_by("-succeeded_at", "-pk")
     ran = ran.filter(deployment__recorded_at__lte=scope.as_of) if scope.looks_back else ran

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from django.db.models import Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from approvals.models import ApprovalRound, ChangeRequest
 from releasemgmt.kpis.definitions import Span, seconds_between, spread
@@ -17,7 +17,7 @@ from releasemgmt.kpis.queries.figure import COUNT, OPEN, Figure, Open, Row, rati
 from releasemgmt.kpis.queries.scope import Scope, Timeline
 from releasemgmt.releases.models import Release
 from releasemgmt.workflow.models import Event
-from releasemgmt.workflow.queries import edited_since, stream_of, streams
+from releasemgmt.workflow.queries import edited_since, streams
 
 #: Where a release comes to by each step of its way to users.
 STATES = {
@@ -28,6 +28,8 @@ STATES = {
     "accept": "accepted",
     "deploy": "deployed",
 }
+CANCEL = "cancel"
+ENDS = ("deploy", CANCEL)
 BEFORE_USERS = tuple(dict.fromkeys(state for state in STATES.values() if state != "deployed"))
 
 
@@ -44,16 +46,29 @@ class Way(NamedTuple):
         return sum(self.states.values())
 
 
+def steps(scope: Scope) -> dict[int, list[Happened]]:
+    """What happened, in order and until now, to the releases that were deployed or cancelled since the begin."""
+    return scope.once("steps", _steps)
+
+
+def _steps(scope: Scope) -> dict[int, list[Happened]]:
+    found: dict[int, list[Happened]] = defaultdict(list)
+    for event in happened(scope, scope.of(Release.objects.all()), kinds=[*STATES, CANCEL], one_of=ENDS, later=True):
+        found[event.pk].append(event)
+    return found
+
+
 def ways(scope: Scope) -> Timeline[Way]:
     return scope.once("ways", _ways)
 
 
 def _ways(scope: Scope) -> Timeline[Way]:
     """Of the releases that were deployed first, by their events, in the time that is asked for."""
-    steps: dict[int, list[Happened]] = defaultdict(list)
-    for event in happened(scope, scope.of(Release.objects.all()), kinds=STATES, one_of=["deploy"]):
-        steps[event.pk].append(event)
-    found = (_way(pk, events) for pk, events in steps.items())
+    known = {
+        pk: [event for event in events if event.what in STATES and event.at <= scope.as_of]
+        for pk, events in steps(scope).items()
+    }
+    found = (_way(pk, events) for pk, events in known.items() if events)
     return Timeline(way for way in found if way and way.at in scope.observed)
 
 
@@ -87,13 +102,13 @@ def on_the_way(scope: Scope) -> list[OnTheWay]:
 
 def _on_the_way(scope: Scope) -> list[OnTheWay]:
     begin, end = scope.observed
-    ends = Event.objects.filter(kind__in=["releases.release.deploy", "releases.release.cancel"])
-    planned = scope.of(Release.objects.filter(imported=False, created_at__lt=end)).annotate(own=stream_of(Release))
-    is_left = Q(state__in=BEFORE_USERS, released_at=None)
-    rows = planned.filter(is_left | Q(own__in=ends.filter(at__gte=begin).values("stream")))
-    first = dict(ends.filter(stream__in=rows.values("own")).order_by().values_list("stream").annotate(Min("at")))
-    found = [OnTheWay(at, pk, first.get(own)) for at, pk, own in rows.values_list("created_at", "pk", "own")]
-    return sorted(each for each in found if each.ended_at is None or each.ended_at >= begin)
+    left = scope.of(Release.objects.filter(state__in=BEFORE_USERS, released_at=None, created_at__lt=end))
+    found = [OnTheWay(at, pk, None) for at, pk in left.order_by().values_list("created_at", "pk")]
+    for pk, events in steps(scope).items():
+        ended_at = next(event.at for event in events if event.what in ENDS)
+        if events[0].what == "create" and ended_at >= begin:
+            found.append(OnTheWay(events[0].at, pk, ended_at))
+    return sorted(found)
 
 
 def time_in_state(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
