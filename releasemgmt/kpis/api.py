@@ -73,8 +73,8 @@ class FigureAnswer(serializers.Serializer[Any]):
     """A value of n facts, null where there is none: that is not 0. Durations are seconds.
 
     `excluded` counts by reason what was left out; distributions carry `median`, `mean` and `p90`. `at_least` is the
-    longest time observed where too many cases are open for a median. `trend` puts the last
-    bucket that is over beside the median of those before it. What else a figure says, its definition explains.
+    longest time observed where too many cases are open for a median. `trend` puts the last bucket that is over beside
+    the median of those before it. What else a figure says, its definition explains.
     """
 
     value = serializers.FloatField(allow_null=True)

@@ -8,6 +8,7 @@ from typing import Any
 import time_machine
 from django.test import Client
 
+from deployments.commands import record_incident
 from releasemgmt.accounts.commands import system
 from releasemgmt.kpis import queries
 from releasemgmt.kpis.queries.commits import Arrivals, Brought, by_release
@@ -208,6 +209,8 @@ def test_a_monitoring_system_sees_what_is_going_on(shop: Shop) -> None:
         commits(shop, [(1, NOW), (2, NOW)])
         down(shop, NOW - HOUR)
         down(shop, NOW + HOUR)  # it has not begun
+        facts: dict[str, Any] = {"title": "Soon", "kind": "notice", "severity": "minor", "started_at": NOW - HOUR}
+        record_incident(product=shop.product, external_id="n", recorded_at=NOW - HOUR, actor=system(), **facts)
         told = Client().get("/metrics").content.decode()
     for name, value in (("open_incidents", 1), ("waiting_commits", 2), ("deployments_1d", 1)):
         assert f'releasemgmt_{name}{{product="shop"}} {float(value)}' in told

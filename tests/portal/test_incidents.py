@@ -59,6 +59,7 @@ def test_an_incident_is_reported_and_restored_by_forms(desk: Client, shop: Shop)
     facts = {"title": "No checkout", "kind": "down", "severity": "major", "started_at": "2026-03-02T08:30"}
     where = {"product": shop.product.pk, "environment": shop.production.pk}
     assert desk.post(ADD, {**facts, **where, "restored_at": "2026-03-02T08:00"}).status_code == 400
+    assert desk.post(ADD, {**facts, **where, "started_at": "1969-12-31T08:00"}).status_code == 400
     assert not Incident.objects.exists()
     assert desk.post(ADD, {**facts, **where}).status_code == 302
     incident = Incident.objects.get()
@@ -77,7 +78,8 @@ def test_components_are_those_of_the_product(desk: Client, shop: Shop) -> None:
     none, ours, theirs = (desk.get(f"{ADD}?product={pk}") for pk in ("", shop.product.pk, other.pk))
     assert [offered(answer) for answer in (none, ours, theirs)] == [[], ["api"], ["press"]]
     assert "Choose the product" in none.content.decode()
-    for odd in ("x", "9" * 5_000, "-1"):
+    theirs_alone = ProductFactory(key="vault", components=["api"]).pk  # of another team
+    for odd in ("x", "9" * 5_000, "-1", str(theirs_alone)):
         assert offered(desk.get(ADD, {"product": odd})) == []
     facts = {"title": "", "product": other.pk, "components": [shop.product.components.get(key="api").pk]}
     refused = desk.post(ADD, facts)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -16,7 +17,7 @@ from releasemgmt.kpis.queries.events import Happened, happened
 from releasemgmt.kpis.queries.figure import COUNT, OPEN, Figure, Open, Row, ratio, survival
 from releasemgmt.kpis.queries.scope import Scope, Timeline
 from releasemgmt.releases.models import Release
-from releasemgmt.workflow.models import Event
+from releasemgmt.workflow.models import LAST, Event
 from releasemgmt.workflow.queries import edited_since, streams
 
 #: Where a release comes to by each step of its way to users.
@@ -83,32 +84,37 @@ def _way(pk: int, events: Sequence[Happened]) -> Way | None:
     return Way(events[last].at, pk, states, sum(event.what == "rework" for event in events[:last]))
 
 
-class OnTheWay(NamedTuple):
-    """A release since it was planned; `ended_at` is when it was deployed first, or cancelled."""
+class OnTheWay:
+    """Releases since they were planned, until they were deployed first or cancelled: `begun`, ended, key."""
 
-    at: datetime
-    pk: int
-    ended_at: datetime | None
+    def __init__(self, cases: Iterable[tuple[datetime, datetime, int]]) -> None:
+        self.cases = sorted(cases)
+        self.begun = [begun for begun, _ended, _pk in self.cases]
+        self.ended = sorted(ended for _begun, ended, _pk in self.cases)
+        #: When the last one had ended of those that began up to each.
+        self.last_ended = list(accumulate((ended for _begun, ended, _pk in self.cases), max))
 
-    def was_at(self, end: datetime) -> bool:
-        """Whether it was on its way then."""
-        return self.at < end and (self.ended_at is None or self.ended_at >= end)
+    def open_at(self, end: datetime) -> Open:
+        """How many were on their way then, and since when the oldest was."""
+        count = bisect_left(self.begun, end) - bisect_left(self.ended, end)
+        oldest = seconds_between(self.begun[bisect_left(self.last_ended, end)], end) if count else None
+        return Open(count, oldest)
 
 
-def on_the_way(scope: Scope) -> list[OnTheWay]:
-    """The releases that were on their way at some time since the begin, those planned first before others."""
+def on_the_way(scope: Scope) -> OnTheWay:
+    """The releases that were on their way at some time since the begin."""
     return scope.once("on the way", _on_the_way)
 
 
-def _on_the_way(scope: Scope) -> list[OnTheWay]:
+def _on_the_way(scope: Scope) -> OnTheWay:
     begin, end = scope.observed
     left = scope.of(Release.objects.filter(state__in=BEFORE_USERS, released_at=None, created_at__lt=end))
-    found = [OnTheWay(at, pk, None) for at, pk in left.order_by().values_list("created_at", "pk")]
+    found = [(at, LAST, pk) for at, pk in left.order_by().values_list("created_at", "pk")]
     for pk, events in steps(scope).items():
         ended_at = next(event.at for event in events if event.what in ENDS)
         if events[0].what == "create" and ended_at >= begin:
-            found.append(OnTheWay(events[0].at, pk, ended_at))
-    return sorted(found)
+            found.append((events[0].at, ended_at, pk))
+    return OnTheWay(found)
 
 
 def time_in_state(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
@@ -120,19 +126,17 @@ def time_in_state(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
         more["states"] = {
             state: {"median": each.median, "mean": each.mean, "p90": each.p90} for state, each in states.items()
         }
-        end = scope.seen(span).end
-        waiting = [seconds_between(each.at, end) for each in on_the_way(scope) if each.was_at(end)]
-        open = Open(len(waiting), max(waiting, default=None))
-        yield Figure(whole.median, whole.n, "median", open=open, more=more)
+        waiting = on_the_way(scope).open_at(scope.seen(span).end)
+        yield Figure(whole.median, whole.n, "median", open=waiting, more=more)
 
 
 def way_rows(scope: Scope) -> Iterator[Row]:
     for way in ways(scope).within(scope.span):
         yield Row(way.at, "release", way.pk, way.seconds)
     end = scope.observed.end
-    for each in on_the_way(scope):
-        if each.was_at(end):
-            yield Row(each.at, "release", each.pk, seconds_between(each.at, end), OPEN)
+    for begun, ended, pk in on_the_way(scope).cases:
+        if begun < end <= ended:
+            yield Row(begun, "release", pk, seconds_between(begun, end), OPEN)
 
 
 def releases_reworked(scope: Scope, spans: Sequence[Span]) -> Iterator[Figure]:
