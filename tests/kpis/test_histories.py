@@ -182,8 +182,10 @@ def test_the_way_to_production_is_in_the_event_log(shop: Shop) -> None:
 
 
 def test_releases_on_their_way_are_open(shop: Shop) -> None:
-    with time_machine.travel(NOW - 2 * DAY, tick=False) as clock:
-        shipped, given_up, _left = (shop.release(version) for version in "123")
+    with time_machine.travel(NOW - 49 * HOUR, tick=False) as clock:
+        shipped = shop.release("1")
+        clock.move_to(NOW - 48 * HOUR)
+        given_up, _left = (shop.release(version) for version in "23")
         clock.move_to(NOW - DAY)
         shop.release("4", to="planned")
         clock.move_to(NOW)
@@ -191,7 +193,7 @@ def test_releases_on_their_way_are_open(shop: Shop) -> None:
         clock.move_to(NOW + HOUR)
         fire(given_up, "cancel", actor=shop.manager, now=NOW, reason="No more.")
     asked = {"product": shop.product, "begin": NOW - 3 * DAY}
-    for hours, open, oldest in ((-30, 3, 18), (-1, 4, 47), (0.5, 3, 48.5), (2, 2, 50)):
+    for hours, open, oldest in ((-30, 3, 19), (-1, 4, 48), (0.5, 3, 48.5), (2, 2, 50)):
         end = NOW + hours * HOUR
         for at in ({"end": end}, {"as_of": end}):
             found = figures(shop.ci, **asked, **at)["time_in_state"]
